@@ -1,0 +1,43 @@
+"""Improved Techniques for Training GANs (Salimans et al. 2016), as a PyTorch Lightning collection.
+
+The public names of the subpackages, found when first used: ``import lit_improved_gan`` imports neither torch nor Lightning.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "callbacks": [
+        "ClassifierScoreMonitor",
+        "Curves",
+        "GracefulInterrupt",
+        "LabelSmoothing",
+        "LastCheckpoint",
+        "ReferenceBatch",
+        "RunProgress",
+        "SampleGrid",
+        "SampleWriter",
+    ],
+    "data": ["DigitsDataModule", "ImageDataModule"],
+    "layers": ["GaussianNoise", "WeightNormLinear"],
+    "losses": ["AdversarialLoss", "FeatureMatchingLoss", "MinimaxLoss", "NonSaturatingLoss", "SemiSupervisedLoss"],
+    "metrics": ["ClassifierScore", "SmallClassifier"],
+    "modules": ["AdversarialModule", "Classifier", "GAN", "SemiSupervisedGAN"],
+    "networks": ["MLPDiscriminator", "MLPGenerator"],
+    "optim": ["LinearDecay", "ReleasedAdam"],
+    "types": ["DiscriminatorOutput", "LabelledBatch"],
+}
+_WHERE = {name: home for home, names in _HOME.items() for name in names}
+__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604  # strings, computed
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,86 @@
+"""Classifier score and class histogram of samples, at validation and test."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lit_improved_gan.metrics import ClassifierScore, load_classifier
+
+__all__ = ["ClassifierScoreMonitor"]
+
+
+class ClassifierScoreMonitor(Callback):
+    """Let a classifier judge samples of the averaged generator.
+
+    Logs ``classifier_score`` and its standard deviation over splits, ``confident_share`` (samples with a class above
+    0.9) and the share of samples in each class, ``class_0`` and so on, under ``val/`` and ``test/``. The same samples,
+    split over the processes, are judged each time; the state of training's noise is untouched.
+
+    Works on any LightningModule with ``sample(n, seed)`` that returns images ``(n, C, H, W)`` in [-1, 1].
+
+    Args:
+        classifier: checkpoint of a trained ``Classifier``; by default the one for digits that comes with the package.
+        num_samples: samples judged at test, >= splits. The score depends on it: compare at equal numbers.
+        val_samples: samples judged at validation, >= splits; 0: none.
+        splits: groups over which mean and standard deviation are taken.
+        seed: of the samples.
+
+    Raises:
+        ValueError: the classifier takes other images than the module makes.
+    """
+
+    def __init__(
+        self,
+        classifier: str | None = None,
+        num_samples: int = 5000,
+        val_samples: int = 1000,
+        splits: int = 10,
+        seed: int = 0,
+    ) -> None:
+        self.classifier = load_classifier(classifier)
+        self.num_samples, self.val_samples, self.splits, self.seed = num_samples, val_samples, splits, seed
+        ClassifierScore(self.classifier.num_classes, num_samples, splits)  # says what is wrong with the numbers
+        if val_samples:
+            ClassifierScore(self.classifier.num_classes, val_samples, splits)
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Check that the classifier takes the data's images."""
+        shape = getattr(trainer.datamodule, "image_shape", None)  # type: ignore[attr-defined]
+        if shape is not None and tuple(shape) != self.classifier.image_shape:
+            raise ValueError(
+                f"Parameter `classifier` of ClassifierScoreMonitor takes images {self.classifier.image_shape}. "
+                f"The data has {tuple(shape)}: train one on this data and give its checkpoint."
+            )
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Judge ``val_samples`` samples."""
+        if self.val_samples and not trainer.sanity_checking:
+            self._judge(trainer, pl_module, "val", self.val_samples)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Judge ``num_samples`` samples, and show the histogram."""
+        shares = self._judge(trainer, pl_module, "test", self.num_samples)
+        bars = "\n".join(f"  class {k}  {share:6.1%}  {'#' * round(100 * share)}" for k, share in enumerate(shares))
+        rank_zero_info(f"class histogram of {self.num_samples} samples:\n{bars}")
+
+    @torch.no_grad()
+    def _judge(self, trainer: Trainer, pl_module: Any, stage: str, n: int) -> list[float]:
+        classifier = self.classifier.to(pl_module.device)
+        metric = ClassifierScore(classifier.num_classes, n, self.splits).to(pl_module.device)
+        histogram = torch.zeros(classifier.num_classes + 1, dtype=torch.float64, device=pl_module.device)
+        mine = torch.arange(n)[trainer.global_rank :: trainer.world_size]
+        samples = pl_module.sample(n, seed=self.seed)[mine.to(pl_module.device)]
+        for images, numbers in zip(samples.split(1000), mine.split(1000), strict=True):
+            p = classifier(images.float()).softmax(1)
+            metric.update(p, numbers.to(p.device))
+            histogram[:-1] += torch.bincount(p.argmax(1), minlength=classifier.num_classes)
+            histogram[-1] += (p.amax(1) > 0.9).sum()
+        histogram = trainer.strategy.reduce(histogram, reduce_op="sum") / n
+        mean, std = metric.compute()
+        *shares, confident = histogram.tolist()
+        values = {"classifier_score": mean, "classifier_score_std": std, "confident_share": confident}
+        values |= {f"class_{k}": share for k, share in enumerate(shares)}
+        pl_module.log_dict({f"{stage}/{name}": float(value) for name, value in values.items()}, rank_zero_only=False)
+        return shares

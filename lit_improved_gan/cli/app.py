@@ -1,0 +1,287 @@
+"""The command line: LightningCLI with run directories, safe resuming and a result at the end."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+import yaml
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from lit_improved_gan.callbacks import GracefulInterrupt, LastCheckpoint, RunProgress
+from lit_improved_gan.cli.config_files import config_files
+from lit_improved_gan.cli.errors import UserError
+from lit_improved_gan.cli.loggers import RunCSVLogger
+from lit_improved_gan.cli.run_directory import (
+    ShareRunDirectory,
+    new_directory,
+    newest_last_checkpoint,
+    run_directory_of,
+)
+
+__all__ = ["App"]
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one message, without the usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # type: ignore[override]
+        """Raise it as a user error."""
+        raise UserError(message.removeprefix("Parser key ")) from ex
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keeps the resolved config as ``config.yaml`` in the directory of a fit; a resumed run keeps the first one.
+
+    It is written, and sent to the loggers, when everything has been checked and training is about to start.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Not yet."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the config."""
+        path = Path(trainer.default_root_dir) / "config.yaml"
+        if trainer.is_global_zero and not path.exists():
+            self.parser.save(self.config, str(path), skip_none=False, overwrite=False, multifile=False)
+        options = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(options)
+
+
+class App(LightningCLI):
+    """``fit``, ``validate``, ``test`` and ``predict`` for every experiment."""
+
+    def __init__(self, args: list[str]) -> None:
+        self.names = [path.stem for path in config_files(args)]
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=SaveConfig,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_class=Parser,
+            args=args,
+        )
+
+    # --- options ---
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Name an experiment and the place of its runs."""
+        parser.add_argument("--name", type=str | None, help="Name of the experiment; by default that of its config.")
+        parser.add_argument("--runs", type=str, default="runs", help="Folder of all experiments' run directories.")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults({"weights_only": True})
+        return parser
+
+    @property
+    def options(self) -> Any:
+        """The options of the subcommand."""
+        return self.config[self.config["subcommand"]]
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and check what the Trainer would accept and misread."""
+        super().parse_arguments(parser, args)
+        options, trainer = self.options, self.options["trainer"]
+        if options["name"] is None:
+            options["name"] = self.names[0] if self.names else "run"
+        if trainer["default_root_dir"] is not None:
+            raise UserError("--trainer.default_root_dir: a run has a directory of its own. Give its parent as --runs.")
+        for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"):
+            if trainer[name] == 1:
+                raise UserError(
+                    f"--trainer.{name} 1 would be read as 1.0, all batches. Give at least 2, or leave it out for all."
+                )
+
+    def _parse_ckpt_path(self) -> None:
+        """Find the checkpoint, and refuse options that its hyperparameters would silently override."""
+        self.first_step = 0
+        options, path = self.options, self.options["ckpt_path"]
+        if path is None:
+            return
+        if path == "last":
+            path = newest_last_checkpoint(Path(options["runs"]) / options["name"])
+            options["ckpt_path"] = str(path)
+        checkpoint = read_checkpoint(Path(path))
+        self.first_step = checkpoint["global_step"]
+        saved = {k: v for k, v in checkpoint.get("hyper_parameters", {}).items() if k != "_instantiator"}
+        given = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))[self.config["subcommand"]]
+        differences = list(differing(flat_model(given["model"]), saved))
+        if saved and differences:
+            raise UserError(
+                f"{path} was made with other options than those given; the checkpoint's would win:\n  "
+                + "\n  ".join(differences)
+                + "\nLeave these out to go on with the checkpoint, or leave out --ckpt_path to start anew."
+            )
+        trainer = options["trainer"]
+        if self.config["subcommand"] == "fit" and trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1:
+            raise UserError(
+                f"A run cannot be resumed with both --trainer.max_epochs (now {trainer['max_epochs']}) and "
+                f"--trainer.max_steps (now {trainer['max_steps']}). Set one of them to -1."
+            )
+
+    # --- the run ---
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Not from the constructor: :meth:`run` does it."""
+
+    def run(self) -> None:
+        """Run the subcommand."""
+        assert self.subcommand is not None  # the parser requires one
+        super()._run_subcommand(self.subcommand)
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether a batch has been trained on."""
+        return self.subcommand == "fit" and self.trainer.global_step > self.first_step
+
+    def forget_directory(self) -> None:
+        """Remove the directory that was made for a run that never started."""
+        if self.made_directory and rank_zero_only.rank == 0:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def instantiate_classes(self) -> None:
+        """Build everything; no empty directory stays behind where that fails."""
+        try:
+            super().instantiate_classes()
+        except BaseException:
+            self.forget_directory()
+            raise
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the directory; the loggers write below it."""
+        self.directory, self.made_directory = self._choose_directory()
+        self.saved_config = self.config.clone()
+        loggers = self.options["trainer"]["logger"]
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            arguments = getattr(logger, "init_args", {})
+            if "save_dir" in arguments:  # an absolute one stays as it is
+                arguments["save_dir"] = str(self.directory / (arguments["save_dir"] or "."))
+
+    def _choose_directory(self) -> tuple[Path, bool]:
+        """The directory, and whether it is new."""
+        options, stage = self.options, self.config["subcommand"]
+        checkpoint = options["ckpt_path"]
+        own = run_directory_of(Path(checkpoint)) if checkpoint else None
+        experiment = Path(options["runs"]) / options["name"]
+        if stage == "fit":
+            return (own, False) if own else (new_directory(experiment), True)
+        if stage == "predict" or options["trainer"]["logger"] not in (None, True, False):
+            return new_directory(own or experiment, f"{stage}-"), True
+        return own or experiment, False  # nothing is written
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Give the trainer the run's directory, loggers and progress bar."""
+        settings = self.config_init[self.subcommand]["trainer"]
+        kwargs["default_root_dir"] = str(self.directory)
+        kwargs["logger"] = self._loggers(settings["logger"])
+        callbacks = settings["callbacks"] = list(settings["callbacks"] or [])
+        callbacks[:0] = [ShareRunDirectory(), GracefulInterrupt()]
+        if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in callbacks):
+            callbacks.append(RunProgress())
+        for callback in callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(self.directory / "checkpoints")
+        self.config = self.saved_config  # what SaveConfig keeps: it holds for every directory
+        return super().instantiate_trainer(**kwargs)
+
+    def _loggers(self, given: Any) -> Any:
+        if given is False or (given in (None, True) and self.subcommand != "fit"):
+            return False
+        others = [] if given in (None, True) else given if isinstance(given, list) else [given]
+        if self.subcommand != "fit" or any(isinstance(logger, CSVLogger) for logger in others):
+            return others
+        return [RunCSVLogger(self.directory), *others]
+
+    # --- what is said at the end ---
+
+    def before_fit(self) -> None:
+        """Drop what a killed run logged after the checkpoint that it goes on from."""
+        for logger in self.trainer.loggers:
+            if isinstance(logger, RunCSVLogger):
+                logger.drop_rows_after(self.first_step)
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint, or the last; print the result, where the run is and how to sample from it."""
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        path, which = self._best_checkpoint()
+        if path is not None:
+            say(f"testing {path} ({which})")
+        self.trainer.test(
+            self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False
+        )
+        self._print_result()
+        say(f"run directory: {self.directory}")
+        if path is not None and hasattr(self.model, "sample"):
+            say(f"sample from it: lit-improved-gan predict --ckpt_path {path}")
+
+    def after_test(self) -> None:
+        """Print the result."""
+        self._print_result()
+
+    def _best_checkpoint(self) -> tuple[str | None, str]:
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        for callback in callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
+                return callback.best_model_path, f"best {callback.monitor}: {float(callback.best_model_score):.4g}"
+        for callback in callbacks:
+            if isinstance(callback, LastCheckpoint) and callback.path(self.trainer).is_file():
+                return str(callback.path(self.trainer)), "the last"
+        return None, ""
+
+    def _print_result(self) -> None:
+        metrics = self.trainer.callback_metrics
+        if "test/error_percent" in metrics:
+            say(f"test error: {float(metrics['test/error_percent']):.2f} %")
+        elif "test/classifier_score" in metrics:
+            score, std = metrics["test/classifier_score"], metrics["test/classifier_score_std"]
+            say(f"classifier score: {float(score):.3f} +- {float(std):.3f}")
+
+
+@rank_zero_only
+def say(line: str) -> None:
+    """Print a line, once over all processes."""
+    print(line, flush=True)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running any code in it.
+
+    Raises:
+        UserError: there is none, or it is damaged, or not a checkpoint.
+    """
+    if not path.is_file():
+        raise UserError(f"--ckpt_path: there is no file {path}.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--ckpt_path: {path} is damaged, or no checkpoint: {reason}") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise UserError(f"--ckpt_path: {path} is no checkpoint of Lightning.")
+    return checkpoint
+
+
+def flat_model(model: dict[str, Any]) -> dict[str, Any]:
+    """A model's options as Lightning saves them in a checkpoint."""
+    return {"_class_path": model["class_path"], **model.get("init_args", {}), **model.get("dict_kwargs", {})}
+
+
+def differing(given: Any, saved: Any, key: str = "--model") -> Iterator[str]:
+    """A line for each option that differs between the two."""
+    if isinstance(given, dict) and isinstance(saved, dict):
+        for name in sorted(given.keys() | saved.keys()):
+            shown = key if name in ("init_args", "dict_kwargs") else f"{key}.{name.removeprefix('_')}"
+            yield from differing(given.get(name), saved.get(name), shown)
+    elif given != saved:
+        yield f"{key}: given {given}, the checkpoint has {saved}"

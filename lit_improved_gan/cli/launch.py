@@ -1,0 +1,66 @@
+"""Run the command line's application, and turn what goes wrong before training into one message."""
+
+import errno
+import logging
+import warnings
+
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from lit_improved_gan.cli.app import App
+from lit_improved_gan.cli.errors import UserError
+
+__all__ = ["launch"]
+
+_KNOWN_WARNINGS = [  # said by Lightning of what is meant to be so
+    r".*module\(s\) in eval mode at the start of training.*",  # the averaged copies
+    r".*does not have many workers.*",  # the images are in memory
+    r".*args parameter is intended to run from within Python.*",
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+    r".*is an instance of `nn.Module` and is already saved during checkpointing.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*Experiment logs directory .* exists and is not empty.*",
+    r".*pre-optimization state.*",
+    r".*is smaller than the logging interval.*",
+    r".*you have no `val_dataloader`.*|.*but have no `val_dataloader`.*",  # val_size: 0
+]
+_INPUT_ERRORS = (ValueError, TypeError, OSError, MisconfigurationException, ModuleNotFoundError)
+
+
+class _NoTips(logging.Filter):
+    """Drops Lightning's advertising."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to show the record."""
+        return "Tip:" not in record.getMessage()
+
+
+def launch(args: list[str]) -> int:
+    """Run the application.
+
+    Returns:
+        the exit status.
+
+    Raises:
+        UserError: the input is wrong, or the disk is full.
+    """
+    for message in _KNOWN_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
+        logging.getLogger(name).addFilter(_NoTips())
+    app: App | None = None
+    try:
+        app = App(args)
+        app.run()
+    except SystemExit as stop:  # --help, --print_config, and how Lightning ends an interrupted run
+        if app is not None and app.trainer.interrupted:
+            return 130
+        return stop.code if isinstance(stop.code, int) else 1
+    except _INPUT_ERRORS as error:
+        if app is None or not app.has_trained:
+            if app is not None:
+                app.forget_directory()
+            raise UserError(str(error)) from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"The disk is full: {error}. What was saved before is in {app.directory}.") from error
+        raise  # a fault of the code, not of the input: its traceback is wanted
+    return 0

@@ -1,0 +1,54 @@
+"""The CSV logger of a run, and where the other loggers write."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+
+__all__ = ["RunCSVLogger"]
+
+
+class RunCSVLogger(CSVLogger):
+    """Writes ``metrics.csv`` in the run directory; a resumed run appends to it.
+
+    Lightning's logger deletes an existing file.
+
+    Args:
+        directory: the run directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(save_dir=directory, name="", version="")
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> ExperimentWriter:
+        """The writer, which keeps the rows that are there."""
+        if self._experiment is None:
+            path = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
+            before = path.read_text() if path.is_file() else None
+            writer = ExperimentWriter(log_dir=self.log_dir)
+            if before:
+                path.write_text(before)
+                writer.metrics_keys = next(csv.reader(before.splitlines()))
+            self._experiment = writer
+        return self._experiment  # type: ignore[return-value]  # it is the ExperimentWriter made here
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run's ``config.yaml`` has them."""
+
+    def drop_rows_after(self, step: int) -> None:
+        """Drop what a killed run logged after the checkpoint it is resumed from."""
+        path = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
+        if not path.is_file():
+            return
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            names, rows = reader.fieldnames or [], [row for row in reader if int(row["step"]) <= step]
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)

@@ -1,0 +1,65 @@
+"""Where a run's files are: every fit has a directory of its own."""
+
+import os
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from lit_improved_gan.cli.errors import UserError
+
+__all__ = ["ShareRunDirectory", "new_directory", "newest_last_checkpoint", "run_directory_of"]
+
+_VARIABLE = "LIT_IMPROVED_GAN_RUN_DIRECTORY"
+
+
+def new_directory(parent: Path, prefix: str = "") -> Path:
+    """Make ``parent/prefix0``, or the first number that is free.
+
+    The processes of one distributed run share the one that the first of them made.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    if rank_zero_only.rank:
+        return Path(os.environ.get(_VARIABLE, parent / "pending"))  # ShareRunDirectory puts the right one in its place
+    number = 0
+    while True:
+        path = parent / f"{prefix}{number}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(f"The run directory {path} cannot be made: {error.strerror}.") from error
+        else:
+            os.environ[_VARIABLE] = str(path)
+            return path
+
+
+def run_directory_of(checkpoint: Path) -> Path | None:
+    """The run directory that a checkpoint lies in: the nearest folder above it with a ``config.yaml``."""
+    return next((folder for folder in checkpoint.absolute().parents[:3] if (folder / "config.yaml").is_file()), None)
+
+
+def newest_last_checkpoint(experiment: Path) -> Path:
+    """The newest ``last.ckpt`` of the runs in ``experiment``.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = sorted(experiment.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise UserError(
+            f"--ckpt_path last: there is no checkpoint {experiment}/*/checkpoints/last.ckpt. Give the path of one, or "
+            "leave --ckpt_path out to start a new run."
+        )
+    return found[-1]
+
+
+class ShareRunDirectory(Callback):
+    """Tell every process the directory that the first one made."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Broadcast it."""
+        trainer._default_root_dir = trainer.strategy.broadcast(trainer._default_root_dir)

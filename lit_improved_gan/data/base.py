@@ -1,0 +1,247 @@
+"""The DataModule that all data sets share: splits, labelled subsets, streams."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lit_improved_gan.data.labels import labelled_rows
+from lit_improved_gan.data.streams import BatchDataset, BatchSampler, Stream
+from lit_improved_gan.seeding import current_seed, permutation
+from lit_improved_gan.types import LabelledBatch
+
+__all__ = ["ImageDataModule", "Images"]
+
+
+class Images(NamedTuple):
+    """Images ``(N, C, H, W)``, uint8 in 0..255, and their classes ``(N,)``, int64."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class ImageDataModule(LightningDataModule, ABC):
+    """Batches of images in [-1, 1], in an order that depends on the seed and the number of the batch alone.
+
+    A data set is a subclass with :meth:`load`. A training batch is a dict with one entry for each stream that the
+    LightningModule asks for in its attribute ``streams`` (stream: batches of it in a training batch):
+    ``labelled`` is a :class:`~lit_improved_gan.types.LabelledBatch`; ``unlabelled`` and ``matching`` are images, two
+    independent orders of the whole training set. A module without ``streams`` gets (images, labels).
+    Validation and test batches are (images, labels), in order, each image exactly once over all processes.
+
+    Args:
+        batch_size: images of a stream's batch, on each process.
+        labels_per_class: labelled training images of each class; ``None``: all are labelled.
+        label_seed: chooses them; ``None``: the seed of ``seed_everything``.
+        val_size: training images held out for validation; the split is the same for every seed. 0: none.
+        num_workers: processes that load batches; the images are in memory, so 0 is fastest.
+        num_samples: images that ``predict`` generates.
+
+    Raises:
+        ValueError: a value is out of its range, in the constructor or, where it depends on the data, in ``setup``.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 100,
+        labels_per_class: int | None = None,
+        label_seed: int | None = None,
+        val_size: int = 0,
+        num_workers: int = 0,
+        num_samples: int = 100,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        for name, value, least in [
+            ("batch_size", batch_size, 1),
+            ("labels_per_class", labels_per_class, 1),
+            ("val_size", val_size, 0),
+            ("num_workers", num_workers, 0),
+            ("num_samples", num_samples, 1),
+        ]:
+            if value is not None and value < least:
+                raise ValueError(
+                    f"Parameter `{name}` of {type(self).__name__} should be {least} or more. Found {name}={value}."
+                )
+        self.batch_size = batch_size
+        self.labels_per_class = labels_per_class
+        self.label_seed = label_seed
+        self.val_size = val_size
+        self.num_workers = num_workers
+        self.num_samples = num_samples
+        self.order_seed: int | None = None
+        self.training_set: Images | None = None
+
+    # --- what a data set defines ---
+
+    image_shape: tuple[int, int, int]
+    """(C, H, W)."""
+    num_classes: int
+    """K; labels are 0..K-1."""
+
+    @abstractmethod
+    def load(self) -> tuple[Images, Images]:
+        """Load the training and the test set."""
+
+    # --- splits ---
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load and check the data, once, and split off the validation set."""
+        if self.training_set is not None:
+            return
+        train, self.test = self.load()
+        for part, data in [("training", train), ("test", self.test)]:
+            self._check(part, data)
+        if self.val_size >= len(train.labels):
+            raise ValueError(
+                f"Parameter `val_size` of {type(self).__name__} should be below the {len(train.labels)} training "
+                f"images. Found val_size={self.val_size}."
+            )
+        rows = permutation(len(train.labels), "validation split")
+        val, rest = rows[: self.val_size], rows[self.val_size :].sort().values
+        self.val = Images(train.images[val], train.labels[val])
+        self.training_set = Images(train.images[rest], train.labels[rest])
+        if self.label_seed is None:
+            self.label_seed = current_seed()
+        if self.order_seed is None:
+            self.order_seed = current_seed()
+        self.labelled_rows()  # what is wrong with the labels is said before training
+
+    def _check(self, part: str, data: Images) -> None:
+        name = type(self).__name__
+        if data.images.dtype != torch.uint8:
+            raise ValueError(f"{name}: the {part} images should be uint8 in 0..255. Found {data.images.dtype}.")
+        if tuple(data.images.shape[1:]) != tuple(self.image_shape):
+            raise ValueError(
+                f"{name}: the {part} images should be {self.image_shape}. Found {tuple(data.images.shape[1:])}."
+            )
+        if len(data.labels) and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < self.num_classes:
+            raise ValueError(
+                f"{name}: the {part} labels should be in 0..{self.num_classes - 1}. "
+                f"Found {int(data.labels.min())}..{int(data.labels.max())}."
+            )
+
+    def _training_set(self) -> Images:
+        if self.training_set is None:
+            self.setup()
+        assert self.training_set is not None  # setup has just set it
+        return self.training_set
+
+    def labelled_rows(self) -> Tensor:
+        """Rows of the training set whose labels may be used, ``(count,)``."""
+        labels = self._training_set().labels
+        if self.labels_per_class is None:
+            return torch.arange(len(labels))
+        assert self.label_seed is not None  # setup has set it
+        return labelled_rows(labels, self.num_classes, self.labels_per_class, self.label_seed)
+
+    def reference_images(self, n: int, seed: int) -> Tensor:
+        """``n`` training images in [-1, 1] chosen by ``seed``, the same on every process; all of them if fewer."""
+        images = self._training_set().images
+        return _to_float(images[permutation(len(images), seed, "reference images")[:n]])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seeds: a run resumed under another seed keeps its own subset and order."""
+        return {"label_seed": self.label_seed, "order_seed": self.order_seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the seeds of the checkpoint."""
+        self.label_seed, self.order_seed = state_dict["label_seed"], state_dict["order_seed"]
+
+    # --- loaders ---
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of every stream that the module asks for, from the module's own batch on."""
+        module = self.trainer.lightning_module if self.trainer else None
+        wanted: Mapping[str, int] = getattr(module, "streams", {})
+        world = self.trainer.world_size if self.trainer else 1
+        rank = self.trainer.global_rank if self.trainer else 0
+        n = len(self._training_set().labels)
+        rows = {"labelled": self.labelled_rows(), "unlabelled": torch.arange(n), "matching": torch.arange(n)}
+        unknown = set(wanted) - set(rows)
+        if unknown:
+            raise ValueError(
+                f"Attribute `streams` of {type(module).__name__} should name {list(rows)}. Found {unknown}."
+            )
+        assert self.order_seed is not None  # setup has set it
+        streams = {name: Stream(rows[name], self.order_seed, name) for name in wanted or ["labelled"]}
+        sizes = {name: wanted.get(name, 1) * self.batch_size * world for name in streams}
+        main = "unlabelled" if "unlabelled" in streams else "labelled"
+        length = len(rows[main]) // sizes[main]
+        if length == 0:
+            raise ValueError(
+                f"Parameter `batch_size` of {type(self).__name__} is too large: one training batch takes {sizes[main]} "
+                f"{main} images on {world} process(es), and there are {len(rows[main])}. Choose a smaller batch."
+            )
+        make = partial(_train_batch, self._training_set(), streams, sizes, rank, world, bool(wanted))
+        # without a module that counts batches, epochs repeat the same order only if the module is asked for it
+        return self._loader(make, length, lambda: int(getattr(module, "batches", getattr(module, "global_step", 0))))
+
+    def _loader(self, make: Any, length: int, first: Any) -> DataLoader[Any]:
+        return DataLoader(
+            BatchDataset(make),
+            batch_size=None,
+            sampler=BatchSampler(length, first),
+            num_workers=self.num_workers,
+            generator=torch.Generator().manual_seed(0),  # workers' base seed: without it the global generator is used
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """The held-out images in order; nothing where ``val_size`` is 0."""
+        return self._in_order(self.val) if self.val_size else []
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """The test images in order."""
+        return self._in_order(self.test)
+
+    def _in_order(self, data: Images) -> DataLoader[Any]:
+        world = self.trainer.world_size if self.trainer else 1
+        rank = self.trainer.global_rank if self.trainer else 0
+        rows = torch.arange(len(data.labels))[rank::world].split(self.batch_size)
+        return self._loader(partial(_eval_batch, data, rows), len(rows), lambda: 0)
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Batches of sample numbers 0..num_samples-1."""
+        world = self.trainer.world_size if self.trainer else 1
+        rank = self.trainer.global_rank if self.trainer else 0
+        numbers = torch.arange(self.num_samples)[rank::world].split(self.batch_size)
+        return self._loader(partial(_numbers, numbers), len(numbers), lambda: 0)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Turn uint8 images into floats in [-1, 1], on the device."""
+        dtype = self.trainer.lightning_module.dtype if self.trainer else torch.float32
+        if isinstance(batch, LabelledBatch):
+            return LabelledBatch(_to_float(batch.images, dtype), batch.labels)
+        if isinstance(batch, dict):
+            return {name: self.on_after_batch_transfer(part, dataloader_idx) for name, part in batch.items()}
+        return _to_float(batch, dtype) if batch.dtype == torch.uint8 else batch
+
+
+def _to_float(images: Tensor, dtype: torch.dtype | str = torch.float32) -> Tensor:
+    assert isinstance(dtype, torch.dtype)
+    return images.to(dtype).div_(127.5).sub_(1)
+
+
+def _train_batch(
+    data: Images, streams: dict[str, Stream], sizes: dict[str, int], rank: int, world: int, named: bool, number: int
+) -> Any:
+    batch: dict[str, Any] = {}
+    for name, stream in streams.items():
+        rows = stream.take(number * sizes[name], sizes[name])[rank::world]
+        images = data.images[rows]
+        batch[name] = LabelledBatch(images, data.labels[rows]) if name == "labelled" else images
+    return batch if named else batch["labelled"]
+
+
+def _eval_batch(data: Images, rows: tuple[Tensor, ...], number: int) -> LabelledBatch:
+    return LabelledBatch(data.images[rows[number]], data.labels[rows[number]])
+
+
+def _numbers(numbers: tuple[Tensor, ...], number: int) -> Tensor:
+    return numbers[number]

@@ -1,0 +1,64 @@
+"""The discriminator's loss when it is a classifier that also tells real from generated."""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_improved_gan.losses.adversarial import discriminator_loss, real_logit
+
+__all__ = ["SemiSupervisedLoss", "SemiSupervisedTerms"]
+
+
+class SemiSupervisedTerms(NamedTuple):
+    """The loss and its two parts: ``total = supervised + unlabelled_weight * unsupervised``, scalars in nats."""
+
+    total: Tensor
+    supervised: Tensor
+    unsupervised: Tensor
+
+
+class SemiSupervisedLoss(nn.Module):
+    r"""Classify the labelled images; tell the unlabelled from the generated.
+
+    K logits, the (K+1)-th, "generated", fixed at 0. With s the :func:`~lit_improved_gan.losses.real_logit`:
+
+    .. math:: E[-\log p(y|x)] + w\left(\tfrac12 E_{unl}[\mathrm{softplus}(s) - \alpha s]
+              + \tfrac12 E_{gen}[\mathrm{softplus}(s)]\right)
+
+    Args:
+        unlabelled_weight: w, >= 0. The released code uses 1; because of its factor 1/2 that is half the weight that
+            the paper's formula gives.
+        real_target: alpha in (0, 1], the target of unlabelled real images; the ``LabelSmoothing`` callback sets it,
+            too. Class labels are never smoothed by it.
+
+    Raises:
+        ValueError: a value is out of its range.
+
+    Source: paper section 5, with the factor 1/2 of openai/improved-gan @ 4f5d1ec,
+    ``mnist_svhn_cifar10/train_mnist_feature_matching.py``.
+    """
+
+    def __init__(self, unlabelled_weight: float = 1.0, real_target: float = 1.0) -> None:
+        super().__init__()
+        if not unlabelled_weight >= 0:
+            raise ValueError(
+                "Parameter `unlabelled_weight` of SemiSupervisedLoss should be 0 or more. "
+                f"Found unlabelled_weight={unlabelled_weight}."
+            )
+        if not 0 < real_target <= 1:
+            raise ValueError(
+                f"Parameter `real_target` of SemiSupervisedLoss should be in (0, 1]. Found real_target={real_target}."
+            )
+        self.unlabelled_weight = unlabelled_weight
+        self.real_target = real_target
+
+    def forward(
+        self, labelled_logits: Tensor, labels: Tensor, unlabelled_logits: Tensor, fake_logits: Tensor
+    ) -> SemiSupervisedTerms:
+        """Compute the loss from K logits each of labelled, unlabelled and generated images, and the labels ``(N,)``."""
+        supervised = F.cross_entropy(labelled_logits, labels)
+        unsupervised = 0.5 * discriminator_loss(
+            real_logit(unlabelled_logits), real_logit(fake_logits), self.real_target
+        )
+        return SemiSupervisedTerms(supervised + self.unlabelled_weight * unsupervised, supervised, unsupervised)

@@ -1,0 +1,368 @@
+"""The two-optimizer training loop: the order of the steps, counters, noise, averages, what is logged."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeAlias
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch import Tensor, nn
+
+from lit_improved_gan.losses import GeneratorLoss
+from lit_improved_gan.modules.average import AveragedNetwork
+from lit_improved_gan.modules.batches import check_images, named_streams, shares
+from lit_improved_gan.modules.hparams import save_plain_hyperparameters
+from lit_improved_gan.modules.preparation import (
+    check_discriminator,
+    check_generator,
+    needs_images,
+    reference_images,
+)
+from lit_improved_gan.optim import ReleasedAdam
+from lit_improved_gan.seeding import current_seed, generator, mix
+from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
+
+__all__ = ["AdversarialModule"]
+
+
+class AdversarialModule(LightningModule, ABC):
+    """Trains a discriminator D and a generator G in turn, under manual optimization.
+
+    A training batch makes ``d_updates_per_batch`` updates of D, each on real images of its own, then
+    ``g_updates_per_batch`` of G. ``trainer.global_step`` and :attr:`batches` count training batches, :attr:`d_updates`
+    and :attr:`g_updates` the updates. All noise is a function of (seed, batch, process). A subclass says which streams of
+    data it needs and defines the losses.
+
+    Args:
+        generator: a network with ``prior(n, generator)`` that maps noise to images in [-1, 1].
+        discriminator: a network that maps images to logits or to a
+            :class:`~lit_improved_gan.types.DiscriminatorOutput`. If its attribute ``independent_examples`` is true,
+            several batches share one pass.
+        generator_loss: what G minimises.
+        discriminator_loss: what D minimises; if it has an attribute ``real_target``, labels can be smoothed.
+        generator_optimizer: makes G's optimizer.
+        discriminator_optimizer: makes D's optimizer.
+        generator_scheduler: makes G's learning-rate schedule, stepped once per training batch.
+        discriminator_scheduler: the same for D.
+        d_updates_per_batch: updates of D in a training batch, >= 1.
+        g_updates_per_batch: updates of G in a training batch, >= 1.
+        generator_average: rate of the average of G's weights, which makes the samples, in (0, 1]; 1: the last weights.
+        discriminator_average: rate of the average of D's weights, which is evaluated, in (0, 1].
+        init_images: real images for the data-dependent initialisation of networks that have ``initialize``, >= 2.
+        seed: of all noise in training; ``None``: the seed of ``seed_everything``.
+
+    Raises:
+        ValueError: an argument is out of its range; in ``setup``: the networks and the data do not fit together.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        generator_loss: GeneratorLoss,
+        discriminator_loss: nn.Module,
+        generator_optimizer: OptimizerFactory = ReleasedAdam,
+        discriminator_optimizer: OptimizerFactory = ReleasedAdam,
+        generator_scheduler: SchedulerFactory | None = None,
+        discriminator_scheduler: SchedulerFactory | None = None,
+        d_updates_per_batch: int = 1,
+        g_updates_per_batch: int = 1,
+        generator_average: float = 0.01,
+        discriminator_average: float = 0.01,
+        init_images: int = 500,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value, least in [
+            ("d_updates_per_batch", d_updates_per_batch, 1),
+            ("g_updates_per_batch", g_updates_per_batch, 1),
+            ("init_images", init_images, 2),
+        ]:
+            if value < least:
+                raise ValueError(
+                    f"Parameter `{name}` of {type(self).__name__} should be {least} or more. Found {name}={value}."
+                )
+        save_plain_hyperparameters(self)
+        self.automatic_optimization = False
+        self.generator, self.discriminator = generator, discriminator
+        self.generator_average = AveragedNetwork(generator, generator_average)
+        self.discriminator_average = AveragedNetwork(discriminator, discriminator_average)
+        self.generator_loss, self.discriminator_loss = generator_loss, discriminator_loss
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
+        self.d_updates_per_batch, self.g_updates_per_batch = d_updates_per_batch, g_updates_per_batch
+        self.init_images = init_images
+        self.seed = seed
+        self.batches = self.d_updates = self.g_updates = 0
+        self._mid_batch = self._images_checked = False
+        self.initialized: Tensor
+        self.register_buffer("initialized", torch.tensor(False))
+
+    # --- what a subclass defines, or overrides ---
+
+    @property
+    def streams(self) -> dict[str, int]:
+        """What a training batch holds: the name of a stream of ``ImageDataModule``, and how many batches of it."""
+        matching = {"matching": self.g_updates_per_batch} if self.generator_loss.needs_real else {}
+        return {"unlabelled": self.d_updates_per_batch, **matching}
+
+    @abstractmethod
+    def discriminator_step(self, batch: Mapping[str, Any], fake: Tensor) -> dict[str, Tensor]:
+        """D's loss on one batch of each stream and as many generated images: ``d_loss``, and what else to log."""
+
+    def generator_step(self, batch: Mapping[str, Any], fake: Tensor) -> dict[str, Tensor]:
+        """G's loss on generated images and, where the loss needs them, real ones: ``g_loss``, and what else to log."""
+        real = None
+        if self.generator_loss.needs_real:
+            with torch.no_grad():
+                (real,) = self.discriminate(batch["matching"])
+        (on_fake,) = self.discriminate(fake)
+        return {"g_loss": self.generator_loss(on_fake, real)}
+
+    @property
+    def real_target(self) -> float:
+        """The target of real images in D's loss: below 1, one-sided label smoothing.
+
+        Raises:
+            AttributeError: the loss has no such target (then ``hasattr`` is false).
+        """
+        target: float = self.discriminator_loss.real_target  # type: ignore[assignment]
+        return target
+
+    @real_target.setter
+    def real_target(self, value: float) -> None:
+        self.discriminator_loss.real_target = value  # type: ignore[assignment]
+
+    # --- preparation ---
+
+    @property
+    def outputs(self) -> int | None:
+        """How many logits D should have; ``None``: any number."""
+        return None
+
+    def setup(self, stage: str) -> None:
+        """Check that networks and data fit together; before a first fit, initialise the networks from data."""
+        if self.seed is None:
+            self.seed = current_seed()
+        images = check_generator(self.generator, getattr(self.trainer.datamodule, "image_shape", None))
+        check_discriminator(self.discriminator, images, self.outputs)
+        self._images_checked = False
+        if stage == "fit" and not self.initialized and needs_images(self.generator, self.discriminator):
+            self.initialize(reference_images(self, self.init_images, self._seed))
+
+    def initialize(self, images: Tensor) -> None:
+        """Initialise the networks that have a method ``initialize``: D from real images, G from noise.
+
+        ``fit`` calls it once with images of the datamodule; call it before ``fit`` where the loader is your own.
+
+        Args:
+            images: ``(N, C, H, W)`` in [-1, 1]; the released code uses 500.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(self.seed or 0, "initialize"))
+            if hasattr(self.discriminator, "initialize"):
+                self.discriminator.initialize(images)
+            if hasattr(self.generator, "initialize"):
+                self.generator.initialize(self.generator.prior(len(images), torch.default_generator))
+        self.generator_average.restart(self.generator)
+        self.discriminator_average.restart(self.discriminator)
+        self.initialized.fill_(True)
+
+    def configure_optimizers(self) -> Any:
+        """Both players' optimizers, D's first, and the schedules there are."""
+        players = [
+            (self.discriminator, self.discriminator_optimizer, self.discriminator_scheduler),
+            (self.generator, self.generator_optimizer, self.generator_scheduler),
+        ]
+        optimizers = [make([p for p in net.parameters() if p.requires_grad]) for net, make, _ in players]
+        schedules = [make(o) for o, (_, _, make) in zip(optimizers, players, strict=True) if make is not None]
+        return optimizers, schedules
+
+    # --- one training batch ---
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """Make all updates of one training batch."""
+        parts = named_streams(batch)
+        self._check_first(parts)
+        d_optimizer, g_optimizer = self.optimizers()  # type: ignore[misc]  # there are two
+        for_d, for_g = self._shares(parts)
+        size = len(for_d[0]["unlabelled"])
+        self._seed_noise()
+        self._mid_batch = True
+        logs: dict[str, Tensor] = {}
+        for i, part in enumerate(for_d):
+            with torch.no_grad():
+                fake = self.generator(self._noise(size, "D", i))
+            with self._update(d_optimizer, counted=False) as minimise:
+                logs |= minimise(self.discriminator_step(part, fake), "d_loss")
+            self.d_updates += 1
+        for i, part in enumerate(for_g):
+            with self._update(g_optimizer, counted=i == len(for_g) - 1) as minimise:
+                fake = self.generator(self._noise(size, "G", i))
+                logs |= minimise(self.generator_step(part, fake), "g_loss")
+            self.g_updates += 1
+        self.batches += 1
+        self.generator_average.update(self.generator, self.batches)
+        self.discriminator_average.update(self.discriminator, self.batches)
+        self._mid_batch = False
+        self._log(logs, d_optimizer, g_optimizer)
+        self._step_schedules()
+
+    @contextmanager
+    def _update(self, optimizer: LightningOptimizer, counted: bool) -> "Iterator[Minimise]":
+        """One update of one player: the other's weights are constants; ``global_step`` moves only if ``counted``."""
+
+        def minimise(logs: dict[str, Tensor], loss: str) -> dict[str, Tensor]:
+            optimizer.zero_grad()
+            self.manual_backward(logs[loss])
+            with nullcontext() if counted else uncounted(optimizer):
+                optimizer.step()
+            return logs
+
+        with self.toggled_optimizer(optimizer):
+            yield minimise
+
+    def discriminate(self, *groups: Tensor) -> list[DiscriminatorOutput]:
+        """D's output for each group of images, in one pass where D treats every example on its own."""
+        if len(groups) > 1 and getattr(self.discriminator, "independent_examples", False):
+            return self.as_output(self.discriminator(torch.cat(groups))).split([len(group) for group in groups])
+        return [self.as_output(self.discriminator(group)) for group in groups]
+
+    @staticmethod
+    def as_output(output: Tensor | DiscriminatorOutput) -> DiscriminatorOutput:
+        return DiscriminatorOutput(output, {}) if isinstance(output, Tensor) else output
+
+    def _shares(self, parts: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """What each update of D and each update of G gets of a training batch."""
+        for_d: list[dict[str, Any]] = [{} for _ in range(self.d_updates_per_batch)]
+        for_g: list[dict[str, Any]] = [{} for _ in range(self.g_updates_per_batch)]
+        for name, part in parts.items():
+            target = for_g if name == "matching" else for_d
+            if name == "matching" and not self.generator_loss.needs_real:
+                continue
+            for update, share in zip(target, shares(part, name, len(target)), strict=True):
+                update[name] = share
+        return for_d, for_g
+
+    # --- noise ---
+
+    @property
+    def _seed(self) -> int:
+        return self.seed or 0
+
+    def _seed_noise(self) -> None:
+        """Make the noise inside the networks a function of (seed, batch, process)."""
+        seed = mix(self._seed, self.batches, self.global_rank)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _noise(self, n: int, player: str, update: int) -> Tensor:
+        """This process's share of the noise of the global batch."""
+        world = self.trainer.world_size
+        source = generator(self._seed, self.batches, player, update, device=self.device)
+        z: Tensor = self.generator.prior(n * world, source)  # type: ignore[operator]  # checked in setup
+        return z[self.global_rank :: world].to(self.dtype)
+
+    # --- samples ---
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images ``(N, C, H, W)`` in [-1, 1] of the averaged generator, from noise ``(N, latent_size)``."""
+        images: Tensor = self.generator_average(z)
+        return images
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int = 0, chunk: int = 1000) -> Tensor:
+        """Images of the averaged generator; image i depends on (seed, i) alone.
+
+        Args:
+            n: how many, >= 1.
+            seed: of the noise.
+            chunk: images made at a time.
+
+        Returns:
+            ``(n, C, H, W)`` in [-1, 1], on the module's device.
+        """
+        if n < 1:
+            raise ValueError(f"Parameter `n` of sample should be 1 or more. Found n={n}.")
+        return torch.cat([self._numbered_samples(part, seed) for part in torch.arange(n).split(chunk)])
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Samples by number, see :meth:`sample`; their seed is the module's."""
+        return self._numbered_samples(batch.cpu(), self._seed)
+
+    def _numbered_samples(self, numbers: Tensor, seed: int) -> Tensor:
+        rows = [self.generator.prior(1, generator(seed, "sample", i)) for i in numbers.tolist()]  # type: ignore[operator]
+        return self(torch.cat(rows).to(self.device, self.dtype))
+
+    # --- checkpoint ---
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the counters and the seed; mark a checkpoint that was written between two updates of a batch."""
+        checkpoint["improved_gan"] = {name: getattr(self, name) for name in (*COUNTERS, "seed", "_mid_batch")}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the counters and the seed."""
+        state = checkpoint["improved_gan"]
+        for name in (*COUNTERS, "seed"):
+            setattr(self, name, state[name])
+        if state["_mid_batch"]:
+            rank_zero_warn(
+                f"This checkpoint was written in the middle of training batch {self.batches + 1}, after "
+                f"{self.d_updates} updates of D and {self.g_updates} of G: a run resumed from it is not exact."
+            )
+
+    # --- logging and checks ---
+
+    def _log(self, logs: dict[str, Tensor], d_optimizer: LightningOptimizer, g_optimizer: LightningOptimizer) -> None:
+        if self.batches % self.trainer.log_every_n_steps:
+            return
+        losses = {f"train/{name}": value.detach() for name, value in logs.items()}
+        counts = {
+            "d_updates": float(self.d_updates),
+            "g_updates": float(self.g_updates),
+            "lr/discriminator": d_optimizer.param_groups[0]["lr"],
+            "lr/generator": g_optimizer.param_groups[0]["lr"],
+        }
+        self.log_dict(losses, prog_bar=True)
+        self.log_dict(counts)
+        self.log("step", float(self.batches))  # the loggers' axis: training batches done
+
+    def _step_schedules(self) -> None:
+        schedules = self.lr_schedulers() or []
+        for schedule in schedules if isinstance(schedules, list) else [schedules]:
+            schedule.step()  # type: ignore[call-arg]  # one that needs a metric was refused
+
+    def _check_first(self, parts: Mapping[str, Any]) -> None:
+        """Check the first training batch of a fit; later ones come from the same place."""
+        if self._images_checked:
+            return
+        missing = set(self.streams) - set(parts)
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__} trains on batches that are a dict with {sorted(self.streams)}. "
+                f"Found no {sorted(missing)}: use an ImageDataModule, or yield such a dict."
+            )
+        shape = tuple(self.sample(1).shape[1:])
+        for name in self.streams:
+            part = parts[name]
+            check_images(part.images if isinstance(part, LabelledBatch) else part, shape, f"Training images (`{name}`)")
+        self._images_checked = True
+
+
+COUNTERS = ("batches", "d_updates", "g_updates")
+Minimise: TypeAlias = Callable[[dict[str, Tensor], str], dict[str, Tensor]]
+
+
+@contextmanager
+def uncounted(optimizer: LightningOptimizer) -> Iterator[None]:
+    """Step ``optimizer`` without moving ``trainer.global_step``: of a batch's updates one alone counts."""
+    before, after = optimizer._on_before_step, optimizer._on_after_step
+    optimizer._on_before_step = optimizer._on_after_step = lambda: None
+    try:
+        yield
+    finally:
+        optimizer._on_before_step, optimizer._on_after_step = before, after

@@ -1,0 +1,62 @@
+"""Training batches: from whatever a loader yields to named streams, and from those to one update's share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_improved_gan.types import LabelledBatch
+
+__all__ = ["check_images", "named_streams", "shares"]
+
+
+def named_streams(batch: Any) -> Mapping[str, Any]:
+    """Name the parts of a training batch.
+
+    A mapping is taken as it is. Images, or the (images, labels) of any loader, serve D and, where it wants real images,
+    G: such a loader has no second stream.
+    """
+    if isinstance(batch, Mapping):
+        return batch
+    images = batch[0] if isinstance(batch, (tuple, list)) else batch
+    return {"unlabelled": images, "matching": images}
+
+
+def shares(part: Any, name: str, count: int) -> list[Any]:
+    """Split a stream's batch into equal shares, one for each update.
+
+    Raises:
+        ValueError: the batch cannot be divided.
+    """
+    if count == 1:
+        return [part]
+    if isinstance(part, LabelledBatch):
+        pairs = zip(shares(part.images, name, count), shares(part.labels, name, count), strict=True)
+        return [LabelledBatch(images, labels) for images, labels in pairs]
+    if len(part) % count:
+        raise ValueError(
+            f"A training batch of `{name}` is shared by {count} updates, so its size should be a multiple of {count}. "
+            f"Found {len(part)} images."
+        )
+    return list(part.chunk(count))
+
+
+@torch.no_grad()
+def check_images(images: Tensor, shape: tuple[int, ...], source: str) -> None:
+    """Check that images are float ``(N, C, H, W)`` in [-1, 1], of the shape that the generator makes.
+
+    Raises:
+        ValueError: they are not; the message says what was found and what to do.
+    """
+    wanted = f"float images in [-1, 1] of shape (N, {', '.join(map(str, shape))})"
+    if not images.is_floating_point():
+        raise ValueError(f"{source} should be {wanted}. Found {images.dtype}: scale 0..255 by x / 127.5 - 1.")
+    if tuple(images.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"{source} should be {wanted}, as the generator makes them. Found {tuple(images.shape)}: set `image_shape` of "
+            "both networks, or resize the images."
+        )
+    low, high = float(images.min()), float(images.max())
+    if not (-1 - 1e-4 <= low and high <= 1 + 1e-4):  # written so that NaN fails, too
+        raise ValueError(f"{source} should be {wanted}. Found values in [{low:g}, {high:g}]: rescale them.")

@@ -1,0 +1,115 @@
+"""A classifier trained on labels alone: the baseline of semi-supervised training, and the judge of samples."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from lit_improved_gan.modules.average import AveragedNetwork
+from lit_improved_gan.modules.batches import check_images
+from lit_improved_gan.modules.hparams import save_plain_hyperparameters
+from lit_improved_gan.modules.preparation import check_discriminator, needs_images, reference_images
+from lit_improved_gan.optim import ReleasedAdam
+from lit_improved_gan.seeding import current_seed, mix
+from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
+
+__all__ = ["Classifier"]
+
+
+class Classifier(LightningModule):
+    """Cross-entropy on labelled images; validation and test report ``error_percent`` of the averaged weights.
+
+    Args:
+        network: maps images to K logits, or to a :class:`~lit_improved_gan.types.DiscriminatorOutput`: any
+            discriminator with K outputs will do.
+        optimizer: makes the optimizer.
+        scheduler: makes the learning-rate schedule, stepped once per training batch.
+        average: rate of the average of the weights, in (0, 1]; 1: the last weights.
+        init_images: images for the data-dependent initialisation of a network that has ``initialize``.
+        seed: of all noise in training; ``None``: the seed of ``seed_everything``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerFactory = ReleasedAdam,
+        scheduler: SchedulerFactory | None = None,
+        average: float = 0.01,
+        init_images: int = 500,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        save_plain_hyperparameters(self)
+        self.network, self.average = network, AveragedNetwork(network, average)
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.init_images, self.seed = init_images, seed
+        self.val_error, self.test_error = MeanMetric(), MeanMetric()
+        self.initialized: Tensor
+        self.register_buffer("initialized", torch.tensor(False))
+
+    @property
+    def batches(self) -> int:
+        """Training batches done."""
+        return self.trainer.global_step
+
+    @property
+    def streams(self) -> dict[str, int]:
+        """One batch of labelled images."""
+        return {"labelled": 1}
+
+    def setup(self, stage: str) -> None:
+        """Check that network and data fit together; before a first fit, initialise the network from data."""
+        if self.seed is None:
+            self.seed = current_seed()
+        data = self.trainer.datamodule
+        images = reference_images(self, self.init_images, self.seed)
+        check_images(images, data.image_shape, "Training images")
+        check_discriminator(self.network, images[:2], data.num_classes)
+        if stage == "fit" and not self.initialized and needs_images(self.network):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(mix(self.seed, "initialize"))
+                self.network.initialize(images)  # type: ignore[operator]  # needs_images has found it
+            self.average.restart(self.network)
+        self.initialized.fill_(True)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, and its schedule if there is one."""
+        optimizer = self.optimizer([p for p in self.network.parameters() if p.requires_grad])
+        if self.scheduler is None:
+            return optimizer
+        return [optimizer], [{"scheduler": self.scheduler(optimizer), "interval": "step"}]
+
+    def training_step(self, batch: dict[str, LabelledBatch], batch_idx: int) -> Tensor:
+        """Cross-entropy of one batch."""
+        torch.default_generator.manual_seed(mix(self.seed or 0, self.batches, self.global_rank))
+        images, labels = batch["labelled"]
+        loss = F.cross_entropy(self._logits(self.network, images), labels)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Update the weights, then their average."""
+        super().optimizer_step(*args, **kwargs)
+        self.average.update(self.network, self.batches)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(N, K)`` of the averaged network."""
+        return self._logits(self.average, images)
+
+    @staticmethod
+    def _logits(network: nn.Module, images: Tensor) -> Tensor:
+        output: Tensor | DiscriminatorOutput = network(images)
+        return output if isinstance(output, Tensor) else output.logits
+
+    def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
+        """Count the errors on held-out images."""
+        self.val_error.update(100.0 * (self(batch.images).argmax(1) != batch.labels))
+        self.log("val/error_percent", self.val_error, on_epoch=True, prog_bar=True)
+
+    def test_step(self, batch: LabelledBatch, batch_idx: int) -> None:
+        """Count the errors on test images."""
+        self.test_error.update(100.0 * (self(batch.images).argmax(1) != batch.labels))
+        self.log("test/error_percent", self.test_error, on_epoch=True)

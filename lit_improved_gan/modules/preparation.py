@@ -1,0 +1,90 @@
+"""What is checked, and taken from the data, before training starts."""
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from lit_improved_gan.seeding import generator
+from lit_improved_gan.types import DiscriminatorOutput, Prior
+
+__all__ = ["check_discriminator", "check_generator", "needs_images", "reference_images"]
+
+
+def needs_images(*networks: nn.Module) -> bool:
+    """Whether a network has a data-dependent initialisation."""
+    return any(callable(getattr(network, "initialize", None)) for network in networks)
+
+
+def reference_images(module: LightningModule, n: int, seed: int) -> Tensor:
+    """``n`` real images of the datamodule, chosen by ``seed``, the same on every process.
+
+    Raises:
+        ValueError: there is no datamodule that offers them.
+    """
+    source = getattr(getattr(module.trainer, "datamodule", None), "reference_images", None)
+    if source is None:
+        raise ValueError(
+            f"A network of {type(module).__name__} is initialised from real images, and the training data offers no "
+            "`reference_images(n, seed)`: use an ImageDataModule, or call module.initialize(images) before fit."
+        )
+    images: Tensor = source(n, seed)
+    return images.to(module.device, module.dtype)
+
+
+@torch.no_grad()
+def check_generator(network: nn.Module, image_shape: tuple[int, ...] | None) -> Tensor:
+    """Check that a generator draws its noise and makes images, and return two of them.
+
+    Raises:
+        ValueError: it has no ``prior``, or its images have another shape or range.
+    """
+    if not isinstance(network, Prior):
+        raise ValueError(
+            f"Parameter `generator`: {type(network).__name__} should have a method prior(n, generator) that returns "
+            "n rows of input noise. Found none: add it to the network."
+        )
+    parameter = next(network.parameters())
+    was_training = network.training
+    network.eval()
+    z = network.prior(2, generator("check")).to(parameter.device, parameter.dtype)
+    images: Tensor = network(z)  # type: ignore[operator]  # a Module that is a Prior
+    network.train(was_training)
+    wanted = "(N, C, H, W)" if image_shape is None else f"(N, {', '.join(map(str, image_shape))})"
+    if images.dim() < 2 or (image_shape is not None and tuple(images.shape[1:]) != tuple(image_shape)):
+        raise ValueError(
+            f"Parameter `generator`: {type(network).__name__} should make images of shape {wanted}, as the data has "
+            f"them. Found {tuple(images.shape)}: set its image_shape."
+        )
+    if not bool((images.abs() <= 1 + 1e-4).all()):
+        raise ValueError(
+            f"Parameter `generator`: {type(network).__name__} should make images in [-1, 1]. "
+            f"Found values up to {float(images.abs().max()):g}: end it with tanh."
+        )
+    return images
+
+
+@torch.no_grad()
+def check_discriminator(network: nn.Module, images: Tensor, outputs: int | None) -> None:
+    """Check that a discriminator takes such images and returns logits ``(N, outputs)``.
+
+    Raises:
+        ValueError: it does not.
+    """
+    was_training = network.training
+    network.eval()
+    try:
+        output = network(images)
+    except RuntimeError as error:
+        raise ValueError(
+            f"Parameter `discriminator`: {type(network).__name__} does not take images of shape "
+            f"{tuple(images.shape)}: {error}"
+        ) from error
+    finally:
+        network.train(was_training)
+    logits = output.logits if isinstance(output, DiscriminatorOutput) else output
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or (outputs is not None and logits.shape[1] != outputs):
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(
+            f"Parameter `discriminator`: {type(network).__name__} should return logits (N, {outputs or 'K'}). "
+            f"Found {found}: set its num_outputs."
+        )

@@ -1,0 +1,111 @@
+"""The permutation-invariant networks of the MNIST experiment, at any image size."""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from lit_improved_gan.layers import GaussianNoise, WeightNormLinear, initialize
+from lit_improved_gan.types import DiscriminatorOutput
+
+__all__ = ["MLPDiscriminator", "MLPGenerator"]
+
+
+class MLPGenerator(nn.Module):
+    """Noise to images: dense layers with softplus and batch norm without gain, the last weight-normalised, sigmoid.
+
+    Args:
+        image_shape: (C, H, W) of an image.
+        latent_size: length of the input noise.
+        hidden: sizes of the hidden layers.
+
+    Shapes:
+        ``(N, latent_size)`` to ``(N, C, H, W)`` in [-1, 1].
+
+    Source: openai/improved-gan @ 4f5d1ec, ``mnist_svhn_cifar10/train_mnist_feature_matching.py``: 100-500-500-784,
+    Glorot-uniform weights, batch norm with eps 1e-6 and a trained bias. Its sigmoid in [0, 1] is mapped to [-1, 1].
+    """
+
+    def __init__(
+        self, image_shape: Sequence[int] = (1, 8, 8), latent_size: int = 100, hidden: Sequence[int] = (500, 500)
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.latent_size = tuple(image_shape), latent_size
+        layers: list[nn.Module] = []
+        size = latent_size
+        for width in hidden:
+            dense = nn.Linear(size, width, bias=False)  # batch norm has the bias
+            nn.init.xavier_uniform_(dense.weight)
+            norm = nn.BatchNorm1d(width, eps=1e-6)
+            norm.weight.requires_grad_(False)
+            layers += [dense, norm, nn.Softplus()]
+            size = width
+        last = WeightNormLinear(size, prod(self.image_shape), train_gain=True, eps=1e-6)
+        nn.init.xavier_uniform_(last.direction)
+        self.layers = nn.Sequential(*layers, last)
+
+    def prior(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw ``(n, latent_size)`` noise, uniform in [0, 1)."""
+        return torch.rand(n, self.latent_size, generator=generator, device=generator.device)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map noise ``(N, latent_size)`` to images ``(N, C, H, W)`` in [-1, 1]."""
+        images: Tensor = torch.sigmoid(self.layers(z))
+        return (images * 2 - 1).unflatten(1, self.image_shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """Images to logits: weight-normalised dense layers with ReLU, Gaussian noise before each.
+
+    Args:
+        image_shape: (C, H, W) of an image.
+        num_outputs: K logits for K classes, or 1 for "real".
+        hidden: sizes of the hidden layers.
+        input_noise: standard deviation of the noise on the pixels, which are mapped to [0, 1] first.
+        hidden_noise: standard deviation of the noise before every later layer.
+
+    Shapes:
+        ``(N, C, H, W)`` in [-1, 1] to logits ``(N, num_outputs)`` and features ``hidden1``, ``hidden2``, ...: each
+        hidden layer's activations ``(N, width)``, before the next layer's noise.
+
+    Attributes:
+        independent_examples: no layer mixes examples, so several batches may share one forward pass.
+
+    Source: openai/improved-gan @ 4f5d1ec, ``mnist_svhn_cifar10/train_mnist_feature_matching.py``:
+    784-1000-500-250-250-250-10, weights N(0, 0.1), gains frozen except the last layer's.
+    """
+
+    independent_examples = True
+
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (1, 8, 8),
+        num_outputs: int = 10,
+        hidden: Sequence[int] = (1000, 500, 250, 250, 250),
+        input_noise: float = 0.3,
+        hidden_noise: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.image_shape = tuple(image_shape)
+        sizes = [prod(self.image_shape), *hidden]
+        self.hidden = nn.ModuleList(
+            nn.Sequential(GaussianNoise(hidden_noise if i else input_noise), WeightNormLinear(a, b), nn.ReLU())
+            for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+        )
+        self.head = nn.Sequential(
+            GaussianNoise(hidden_noise), WeightNormLinear(sizes[-1], num_outputs, train_gain=True)
+        )
+
+    def forward(self, x: Tensor) -> DiscriminatorOutput:
+        """Map images ``(N, C, H, W)`` in [-1, 1] to logits and features."""
+        x = (x.flatten(1) + 1) / 2
+        features = {}
+        for i, layer in enumerate(self.hidden):
+            x = layer(x)
+            features[f"hidden{i + 1}"] = x
+        return DiscriminatorOutput(self.head(x), features)
+
+    def initialize(self, x: Tensor) -> None:
+        """Data-dependent initialisation from real images ``(N, C, H, W)``; the released code uses 500."""
+        initialize(self, x)

@@ -1,0 +1,60 @@
+"""What the parts of the library promise each other: small tuples and protocols, no behaviour."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+__all__ = [
+    "DiscriminatorOutput",
+    "LabelledBatch",
+    "OptimizerFactory",
+    "Prior",
+    "SchedulerFactory",
+]
+
+OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
+"""Makes an optimizer for the parameters it is given; in YAML a ``class_path`` of an optimizer."""
+
+SchedulerFactory: TypeAlias = Callable[[Optimizer], LRScheduler]
+"""Makes a learning-rate schedule for an optimizer; it is stepped once per training batch."""
+
+
+class DiscriminatorOutput(NamedTuple):
+    """What a discriminator returns for a batch of N images.
+
+    Attributes:
+        logits: ``(N, 1)``, the logit of "real", or ``(N, K)``, one logit for each class.
+        features: intermediate activations by name, each ``(N, ...)``, in the order they were computed.
+    """
+
+    logits: Tensor
+    features: dict[str, Tensor]
+
+    def split(self, sizes: list[int]) -> "list[DiscriminatorOutput]":
+        """Undo a concatenation along the batch: one output for each of ``sizes``."""
+        logits = self.logits.split(sizes)
+        features = {name: value.split(sizes) for name, value in self.features.items()}
+        return [
+            DiscriminatorOutput(part, {name: value[i] for name, value in features.items()})
+            for i, part in enumerate(logits)
+        ]
+
+
+class LabelledBatch(NamedTuple):
+    """Images ``(N, C, H, W)`` in [-1, 1] and their classes ``(N,)``, int64."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """A generator network that draws its own input noise."""
+
+    def prior(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw ``(n, latent_size)`` noise from ``generator``, on the generator's device."""
+        ...
