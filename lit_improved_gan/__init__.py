@@ -1,6 +1,7 @@
 """Improved Techniques for Training GANs (Salimans et al. 2016), as a PyTorch Lightning collection.
 
-The public names of the subpackages, found when first used: ``import lit_improved_gan`` imports neither torch nor Lightning.
+The public names of the subpackages, found when first used: ``import lit_improved_gan`` imports neither torch nor
+Lightning.
 """
 
 from importlib import import_module

@@ -34,4 +34,4 @@ def permutation(n: int, *parts: int | str) -> Tensor:
 
 def current_seed() -> int:
     """The seed that ``lightning.seed_everything`` was last called with; 0 if it never was."""
-    return int(os.environ.get("PL_GLOBAL_SEED", 0))
+    return int(os.environ.get("PL_GLOBAL_SEED", "0"))

@@ -59,7 +59,7 @@ class LastCheckpoint(Checkpoint):
         path = self.path(trainer)
         partial: Any = path.with_suffix(".partial")
         path.parent.mkdir(parents=True, exist_ok=True)
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(partial, weights_only=False)
         if trainer.is_global_zero:
             os.replace(partial, path)
         self._saved = trainer.global_step

@@ -45,9 +45,9 @@ class ClassifierScoreMonitor(Callback):
         if val_samples:
             ClassifierScore(self.classifier.num_classes, val_samples, splits)
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Check that the classifier takes the data's images."""
-        shape = getattr(trainer.datamodule, "image_shape", None)  # type: ignore[attr-defined]
+        shape = getattr(trainer.datamodule, "image_shape", None)
         if shape is not None and tuple(shape) != self.classifier.image_shape:
             raise ValueError(
                 f"Parameter `classifier` of ClassifierScoreMonitor takes images {self.classifier.image_shape}. "

@@ -20,7 +20,8 @@ def grid_of(images: Tensor, columns: int) -> Tensor:
     factor = max(1, 32 // images.shape[-1])
     images = (images.float().clamp(-1, 1) + 1) / 2
     images = images.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
-    return make_grid(images.cpu(), nrow=columns, padding=2, pad_value=0.5)
+    grid: Tensor = make_grid(images.cpu(), nrow=columns, padding=2, pad_value=0.5)
+    return grid
 
 
 def save_png(picture: Tensor, path: Path) -> None:

@@ -10,8 +10,8 @@ __all__ = ["LabelSmoothing"]
 class LabelSmoothing(Callback):
     """Train the discriminator with a smaller target for real images; that of generated ones stays 0.
 
-    The target after t training batches is ``target`` or, with ``final_target``, moves linearly from the one to the other
-    over ``batches``. It depends on the number of the batch alone, so a resumed run goes on where it was.
+    The target after t training batches is ``target`` or, with ``final_target``, moves linearly from the one to the
+    other over ``batches``. It depends on the number of the batch alone, so a resumed run goes on where it was.
 
     Works on any LightningModule with a settable attribute ``real_target`` (float) that its discriminator's loss
     reads at every step, and with ``batches`` or Lightning's ``global_step`` to count training batches.
@@ -59,7 +59,7 @@ class LabelSmoothing(Callback):
         """Remember the module's own target."""
         self._before = pl_module.real_target
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Set the target of this batch, and log it."""
         done = getattr(pl_module, "batches", trainer.global_step)
         pl_module.real_target = self.at(done)

@@ -82,8 +82,8 @@ class RunProgress(ProgressBar):
 
     def _show(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {}
-        for name, value in trainer.progress_bar_metrics.items():
-            name = name.removeprefix("train/").replace("/error_percent", " error %").replace("/", " ")
+        for key, value in trainer.progress_bar_metrics.items():
+            name = key.removeprefix("train/").replace("/error_percent", " error %").replace("/", " ")
             values[name] = f"{float(value):.2f}" if "%" in name else f"{float(value):.3g}"
         if not self._bar.disable:
             self._bar.set_postfix(values, refresh=False)

@@ -16,7 +16,8 @@ class ReferenceBatch(Callback):
     """Give a network a fixed batch of its input: the reference batch of virtual batch normalisation.
 
     Before training, ``size`` inputs are chosen by ``seed``: for the generator a batch of prior noise, for the
-    discriminator real images. They are the same on every process, kept in the checkpoint, and taken from there on resume.
+    discriminator real images. They are the same on every process, kept in the checkpoint, and taken from there when a
+    run is resumed.
 
     Works on any LightningModule whose attribute ``network`` is an ``nn.Module``. A generator offers
     ``prior(n, generator)``; for a discriminator the datamodule offers ``reference_images(n, seed)``. The network
@@ -100,7 +101,7 @@ class ReferenceBatch(Callback):
     def _hand_over(self, pl_module: LightningModule) -> None:
         assert self.batch is not None  # setup or the checkpoint has set it
         network = self._network(pl_module)
-        batch = self.batch.to(pl_module.device, pl_module.dtype)
+        batch = self.batch.to(next(network.parameters()))
         if callable(set_reference := getattr(network, "set_reference", None)):
             set_reference(batch)
         else:

@@ -55,6 +55,7 @@ def _with_config_of_run(args: list[str]) -> list[str]:
     run = run_directory_of(Path(checkpoint))
     if run is None:
         raise UserError(
-            f"--ckpt_path: there is no config.yaml in the folders above {checkpoint}. Give the experiment's with --config."
+            f"--ckpt_path: there is no config.yaml in the folders above {checkpoint}. "
+            "Give the experiment's with --config."
         )
     return [args[0], "--config", str(run / "config.yaml"), *args[1:]]

@@ -19,6 +19,7 @@ from lit_improved_gan.cli.errors import UserError
 from lit_improved_gan.cli.loggers import RunCSVLogger
 from lit_improved_gan.cli.run_directory import (
     ShareRunDirectory,
+    is_first_process,
     new_directory,
     newest_last_checkpoint,
     run_directory_of,
@@ -30,7 +31,7 @@ __all__ = ["App"]
 class Parser(LightningArgumentParser):
     """Says what is wrong in one message, without the usage."""
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # type: ignore[override]
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise it as a user error."""
         raise UserError(message.removeprefix("Parser key ")) from ex
 
@@ -123,7 +124,11 @@ class App(LightningCLI):
                 + "\nLeave these out to go on with the checkpoint, or leave out --ckpt_path to start anew."
             )
         trainer = options["trainer"]
-        if self.config["subcommand"] == "fit" and trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1:
+        if (
+            self.config["subcommand"] == "fit"
+            and trainer["max_epochs"] not in (None, -1)
+            and trainer["max_steps"] != -1
+        ):
             raise UserError(
                 f"A run cannot be resumed with both --trainer.max_epochs (now {trainer['max_epochs']}) and "
                 f"--trainer.max_steps (now {trainer['max_steps']}). Set one of them to -1."
@@ -146,7 +151,7 @@ class App(LightningCLI):
 
     def forget_directory(self) -> None:
         """Remove the directory that was made for a run that never started."""
-        if self.made_directory and rank_zero_only.rank == 0:
+        if self.made_directory and is_first_process():
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def instantiate_classes(self) -> None:
@@ -217,9 +222,7 @@ class App(LightningCLI):
         path, which = self._best_checkpoint()
         if path is not None:
             say(f"testing {path} ({which})")
-        self.trainer.test(
-            self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False
-        )
+        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
         self._print_result()
         say(f"run directory: {self.directory}")
         if path is not None and hasattr(self.model, "sample"):

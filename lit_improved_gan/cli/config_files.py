@@ -43,7 +43,9 @@ def check_config_files(args: list[str]) -> None:
         if experiment is None and _is_experiment(content):
             experiment = path
         elif experiment is None and any(_is_experiment(later) for _, later in files):
-            raise UserError(f"The overlay {path} stands before the experiment. Give the experiment's config file first.")
+            raise UserError(
+                f"The overlay {path} stands before the experiment. Give the experiment's config file first."
+            )
         if "callbacks" in trainer:
             if owner is not None:
                 raise UserError(

@@ -2,15 +2,21 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lit_improved_gan.cli.errors import UserError
 
-__all__ = ["ShareRunDirectory", "new_directory", "newest_last_checkpoint", "run_directory_of"]
+__all__ = ["ShareRunDirectory", "is_first_process", "new_directory", "newest_last_checkpoint", "run_directory_of"]
 
 _VARIABLE = "LIT_IMPROVED_GAN_RUN_DIRECTORY"
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of a distributed run's processes, or the only one."""
+    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
 def new_directory(parent: Path, prefix: str = "") -> Path:
@@ -21,7 +27,7 @@ def new_directory(parent: Path, prefix: str = "") -> Path:
     Raises:
         UserError: it cannot be made.
     """
-    if rank_zero_only.rank:
+    if not is_first_process():
         return Path(os.environ.get(_VARIABLE, parent / "pending"))  # ShareRunDirectory puts the right one in its place
     number = 0
     while True:
@@ -62,4 +68,5 @@ class ShareRunDirectory(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Broadcast it."""
-        trainer._default_root_dir = trainer.strategy.broadcast(trainer._default_root_dir)
+        shared: Any = trainer  # its property has no setter
+        shared._default_root_dir = trainer.strategy.broadcast(trainer.default_root_dir)

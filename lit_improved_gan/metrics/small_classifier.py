@@ -59,7 +59,9 @@ def load_classifier(checkpoint: str | Path | None = None) -> SmallClassifier:
     """
     path = Path(str(files(__package__) / "digits_classifier.ckpt")) if checkpoint is None else Path(checkpoint)
     if not path.is_file():
-        raise FileNotFoundError(f"Parameter `classifier`: there is no file {path}. Train one with `lit-improved-gan fit`.")
+        raise FileNotFoundError(
+            f"Parameter `classifier`: there is no file {path}. Train one with `lit-improved-gan fit`."
+        )
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     prefix = "average.network."
     weights = {k.removeprefix(prefix): v for k, v in state.get("state_dict", {}).items() if k.startswith(prefix)}

@@ -6,4 +6,4 @@ from lit_improved_gan.modules.classifier import Classifier
 from lit_improved_gan.modules.gan import GAN
 from lit_improved_gan.modules.semi_supervised import SemiSupervisedGAN
 
-__all__ = ["AdversarialModule", "AveragedNetwork", "Classifier", "GAN", "SemiSupervisedGAN"]
+__all__ = ["GAN", "AdversarialModule", "AveragedNetwork", "Classifier", "SemiSupervisedGAN"]

@@ -18,6 +18,7 @@ from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.preparation import (
     check_discriminator,
     check_generator,
+    datamodule_of,
     needs_images,
     reference_images,
 )
@@ -147,7 +148,7 @@ class AdversarialModule(LightningModule, ABC):
         """Check that networks and data fit together; before a first fit, initialise the networks from data."""
         if self.seed is None:
             self.seed = current_seed()
-        images = check_generator(self.generator, getattr(self.trainer.datamodule, "image_shape", None))
+        images = check_generator(self.generator, getattr(datamodule_of(self), "image_shape", None))
         check_discriminator(self.discriminator, images, self.outputs)
         self._images_checked = False
         if stage == "fit" and not self.initialized and needs_images(self.generator, self.discriminator):
@@ -164,9 +165,10 @@ class AdversarialModule(LightningModule, ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(self.seed or 0, "initialize"))
             if hasattr(self.discriminator, "initialize"):
-                self.discriminator.initialize(images)
+                self.discriminator.initialize(images)  # type: ignore[operator]
             if hasattr(self.generator, "initialize"):
-                self.generator.initialize(self.generator.prior(len(images), torch.default_generator))
+                noise = self.generator.prior(len(images), torch.default_generator)  # type: ignore[operator]
+                self.generator.initialize(noise)  # type: ignore[operator]
         self.generator_average.restart(self.generator)
         self.discriminator_average.restart(self.discriminator)
         self.initialized.fill_(True)
@@ -187,7 +189,7 @@ class AdversarialModule(LightningModule, ABC):
         """Make all updates of one training batch."""
         parts = named_streams(batch)
         self._check_first(parts)
-        d_optimizer, g_optimizer = self.optimizers()  # type: ignore[misc]  # there are two
+        d_optimizer, g_optimizer = self.optimizers()  # type: ignore[attr-defined]  # there are two
         for_d, for_g = self._shares(parts)
         size = len(for_d[0]["unlabelled"])
         self._seed_noise()
@@ -265,7 +267,7 @@ class AdversarialModule(LightningModule, ABC):
         world = self.trainer.world_size
         source = generator(self._seed, self.batches, player, update, device=self.device)
         z: Tensor = self.generator.prior(n * world, source)  # type: ignore[operator]  # checked in setup
-        return z[self.global_rank :: world].to(self.dtype)
+        return z[self.global_rank :: world].to(next(self.generator.parameters()).dtype)
 
     # --- samples ---
 
@@ -296,7 +298,8 @@ class AdversarialModule(LightningModule, ABC):
 
     def _numbered_samples(self, numbers: Tensor, seed: int) -> Tensor:
         rows = [self.generator.prior(1, generator(seed, "sample", i)) for i in numbers.tolist()]  # type: ignore[operator]
-        return self(torch.cat(rows).to(self.device, self.dtype))
+        images: Tensor = self(torch.cat(rows).to(next(self.generator.parameters())))
+        return images
 
     # --- checkpoint ---
 
@@ -318,7 +321,8 @@ class AdversarialModule(LightningModule, ABC):
     # --- logging and checks ---
 
     def _log(self, logs: dict[str, Tensor], d_optimizer: LightningOptimizer, g_optimizer: LightningOptimizer) -> None:
-        if self.batches % self.trainer.log_every_n_steps:
+        trainer: Any = self.trainer
+        if self.batches % trainer.log_every_n_steps:
             return
         losses = {f"train/{name}": value.detach() for name, value in logs.items()}
         counts = {

@@ -58,5 +58,5 @@ def check_images(images: Tensor, shape: tuple[int, ...], source: str) -> None:
             "both networks, or resize the images."
         )
     low, high = float(images.min()), float(images.max())
-    if not (-1 - 1e-4 <= low and high <= 1 + 1e-4):  # written so that NaN fails, too
+    if not (low >= -1 - 1e-4 and high <= 1 + 1e-4):  # written so that NaN fails, too
         raise ValueError(f"{source} should be {wanted}. Found values in [{low:g}, {high:g}]: rescale them.")

@@ -11,7 +11,7 @@ from torchmetrics import MeanMetric
 from lit_improved_gan.modules.average import AveragedNetwork
 from lit_improved_gan.modules.batches import check_images
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
-from lit_improved_gan.modules.preparation import check_discriminator, needs_images, reference_images
+from lit_improved_gan.modules.preparation import check_discriminator, datamodule_of, needs_images, reference_images
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.seeding import current_seed, mix
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
@@ -64,7 +64,7 @@ class Classifier(LightningModule):
         """Check that network and data fit together; before a first fit, initialise the network from data."""
         if self.seed is None:
             self.seed = current_seed()
-        data = self.trainer.datamodule
+        data = datamodule_of(self)
         images = reference_images(self, self.init_images, self.seed)
         check_images(images, data.image_shape, "Training images")
         check_discriminator(self.network, images[:2], data.num_classes)
@@ -93,7 +93,7 @@ class Classifier(LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Update the weights, then their average."""
         super().optimizer_step(*args, **kwargs)
-        self.average.update(self.network, self.batches)
+        self.average.update(self.network, self.batches + 1)  # Lightning counts this batch after the hook
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(N, K)`` of the averaged network."""

@@ -1,5 +1,7 @@
 """What is checked, and taken from the data, before training starts."""
 
+from typing import Any
+
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -7,7 +9,12 @@ from torch import Tensor, nn
 from lit_improved_gan.seeding import generator
 from lit_improved_gan.types import DiscriminatorOutput, Prior
 
-__all__ = ["check_discriminator", "check_generator", "needs_images", "reference_images"]
+__all__ = ["check_discriminator", "check_generator", "datamodule_of", "needs_images", "reference_images"]
+
+
+def datamodule_of(module: LightningModule) -> Any:
+    """The datamodule that the module is trained or evaluated with, or ``None``."""
+    return getattr(module.trainer, "datamodule", None)
 
 
 def needs_images(*networks: nn.Module) -> bool:
@@ -21,14 +28,14 @@ def reference_images(module: LightningModule, n: int, seed: int) -> Tensor:
     Raises:
         ValueError: there is no datamodule that offers them.
     """
-    source = getattr(getattr(module.trainer, "datamodule", None), "reference_images", None)
+    source = getattr(datamodule_of(module), "reference_images", None)
     if source is None:
         raise ValueError(
             f"A network of {type(module).__name__} is initialised from real images, and the training data offers no "
             "`reference_images(n, seed)`: use an ImageDataModule, or call module.initialize(images) before fit."
         )
     images: Tensor = source(n, seed)
-    return images.to(module.device, module.dtype)
+    return images.to(next(module.parameters()))
 
 
 @torch.no_grad()
@@ -43,11 +50,10 @@ def check_generator(network: nn.Module, image_shape: tuple[int, ...] | None) -> 
             f"Parameter `generator`: {type(network).__name__} should have a method prior(n, generator) that returns "
             "n rows of input noise. Found none: add it to the network."
         )
-    parameter = next(network.parameters())
     was_training = network.training
     network.eval()
-    z = network.prior(2, generator("check")).to(parameter.device, parameter.dtype)
-    images: Tensor = network(z)  # type: ignore[operator]  # a Module that is a Prior
+    z = network.prior(2, generator("check")).to(next(network.parameters()))
+    images: Tensor = network(z)
     network.train(was_training)
     wanted = "(N, C, H, W)" if image_shape is None else f"(N, {', '.join(map(str, image_shape))})"
     if images.dim() < 2 or (image_shape is not None and tuple(images.shape[1:]) != tuple(image_shape)):

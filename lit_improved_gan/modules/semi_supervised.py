@@ -8,6 +8,7 @@ from torchmetrics import MeanMetric
 
 from lit_improved_gan.losses import FeatureMatchingLoss, GeneratorLoss, SemiSupervisedLoss
 from lit_improved_gan.modules.base import AdversarialModule
+from lit_improved_gan.modules.preparation import datamodule_of
 from lit_improved_gan.types import LabelledBatch
 
 __all__ = ["SemiSupervisedGAN"]
@@ -55,7 +56,7 @@ class SemiSupervisedGAN(AdversarialModule):
     @property
     def outputs(self) -> int | None:
         """The classes of the data."""
-        return getattr(self.trainer.datamodule, "num_classes", None)
+        return getattr(datamodule_of(self), "num_classes", None)
 
     def discriminator_step(self, batch: Mapping[str, Any], fake: Tensor) -> dict[str, Tensor]:
         """D's loss on labelled, unlabelled and generated images."""
