@@ -16,8 +16,8 @@ class ReleasedAdam(Optimizer):
 
     .. math:: \theta \leftarrow \theta - \mathrm{lr}\,\hat m / \sqrt{\hat v + \epsilon}
 
-    ``torch.optim.Adam`` divides by :math:`\sqrt{\hat v} + \epsilon`. Where gradients are tiny the two differ by orders of
-    magnitude (at :math:`\hat v = 0` the divisor is 1e-4 here, 1e-8 there), and it decides whether semi-supervised
+    ``torch.optim.Adam`` divides by :math:`\sqrt{\hat v} + \epsilon`. Where gradients are tiny the two differ by orders
+    of magnitude (at :math:`\hat v = 0` the divisor is 1e-4 here, 1e-8 there), and it decides whether semi-supervised
     training with feature matching converges.
 
     Args:

@@ -124,11 +124,8 @@ class App(LightningCLI):
                 + "\nLeave these out to go on with the checkpoint, or leave out --ckpt_path to start anew."
             )
         trainer = options["trainer"]
-        if (
-            self.config["subcommand"] == "fit"
-            and trainer["max_epochs"] not in (None, -1)
-            and trainer["max_steps"] != -1
-        ):
+        both = trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1
+        if self.config["subcommand"] == "fit" and both:
             raise UserError(
                 f"A run cannot be resumed with both --trainer.max_epochs (now {trainer['max_epochs']}) and "
                 f"--trainer.max_steps (now {trainer['max_steps']}). Set one of them to -1."
@@ -236,7 +233,7 @@ class App(LightningCLI):
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         for callback in callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
-                return callback.best_model_path, f"best {callback.monitor}: {float(callback.best_model_score):.4g}"
+                return callback.best_model_path, f"best {callback.monitor}: {float(callback.best_model_score or 0):.4g}"
         for callback in callbacks:
             if isinstance(callback, LastCheckpoint) and callback.path(self.trainer).is_file():
                 return str(callback.path(self.trainer)), "the last"

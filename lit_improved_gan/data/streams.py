@@ -61,8 +61,8 @@ class BatchDataset(Dataset[Any]):
 class BatchSampler(DistributedSampler[Any]):
     """Batch numbers ``first(), first() + 1, ...``, as many as the epoch has.
 
-    ``first`` is asked when the epoch's first batch is wanted, after a checkpoint has been restored: a resumed run goes on
-    at its own batch. It is a ``DistributedSampler`` because Lightning replaces every other kind on several ranks.
+    ``first`` is asked when the epoch's first batch is wanted, after a checkpoint has been restored: a resumed run goes
+    on at its own batch. It is a ``DistributedSampler`` because Lightning replaces every other kind on several ranks.
 
     Args:
         length: batches in an epoch.

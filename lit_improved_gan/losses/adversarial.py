@@ -19,8 +19,8 @@ __all__ = [
 def real_logit(logits: Tensor) -> Tensor:
     r"""The logit s of "real", so that D(x) = sigmoid(s).
 
-    With K logits and the (K+1)-th, "generated", fixed at 0: :math:`s = \log \sum_k \exp l_k`. With a single logit that is
-    the logit itself, so every loss here takes both kinds of discriminator.
+    With K logits and the (K+1)-th, "generated", fixed at 0: :math:`s = \log \sum_k \exp l_k`. With a single logit that
+    is the logit itself, so every loss here takes both kinds of discriminator.
 
     Args:
         logits: ``(N, K)``, K >= 1.
@@ -39,8 +39,8 @@ def discriminator_loss(real: Tensor, fake: Tensor, real_target: float = 1.0) -> 
     .. math:: E_{real}[\mathrm{softplus}(s) - \alpha s] + E_{fake}[\mathrm{softplus}(s)]
 
     which is :math:`-E[\alpha \log D + (1-\alpha) \log(1-D)] - E[\log(1-D)]`. The best D is
-    :math:`\alpha p_{data} / (p_{data} + p_{model})`. The target of generated images stays 0: a positive one would reward
-    the generator for staying where it errs.
+    :math:`\alpha p_{data} / (p_{data} + p_{model})`. The target of generated images stays 0: a positive one would
+    reward the generator for staying where it errs.
 
     Args:
         real: logits s of real images, ``(N,)``.
@@ -97,7 +97,10 @@ class GeneratorLoss(nn.Module):
 
 
 class NonSaturatingLoss(GeneratorLoss):
-    r"""Maximise log D(G(z)): :math:`E[\mathrm{softplus}(-s)]`, in nats, >= 0. Source: Goodfellow et al. 2014, section 3."""
+    r"""Maximise log D(G(z)): :math:`E[\mathrm{softplus}(-s)]`, in nats, >= 0.
+
+    Source: Goodfellow et al. 2014, section 3.
+    """
 
     def forward(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         """The loss, a scalar."""

@@ -16,8 +16,8 @@ class ClassifierScore(Metric):
     common. The samples are divided into ``splits`` consecutive groups; p(y) is each group's own. With the Inception
     network as the classifier this is the Inception score; with another it must not be called so.
 
-    Memory is O(splits x classes), in float64, and independent of the number of samples. Samples may come in any order and
-    on any process: each says its number.
+    Memory is O(splits x classes), in float64, and independent of the number of samples. Samples may come in any order
+    and on any process: each says its number.
 
     Args:
         num_classes: K, >= 2.

@@ -50,8 +50,8 @@ def load_classifier(checkpoint: str | Path | None = None) -> SmallClassifier:
     """Load a trained classifier, frozen and in eval mode.
 
     Args:
-        checkpoint: what ``lit-improved-gan fit`` saved for a ``Classifier`` with a :class:`SmallClassifier`; by default the
-            one for digits that comes with the package.
+        checkpoint: what ``lit-improved-gan fit`` saved for a ``Classifier`` with a :class:`SmallClassifier`; by default
+            the one for digits that comes with the package.
 
     Raises:
         ValueError: the file is no such checkpoint.

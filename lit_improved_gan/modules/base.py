@@ -34,8 +34,8 @@ class AdversarialModule(LightningModule, ABC):
 
     A training batch makes ``d_updates_per_batch`` updates of D, each on real images of its own, then
     ``g_updates_per_batch`` of G. ``trainer.global_step`` and :attr:`batches` count training batches, :attr:`d_updates`
-    and :attr:`g_updates` the updates. All noise is a function of (seed, batch, process). A subclass says which streams of
-    data it needs and defines the losses.
+    and :attr:`g_updates` the updates. All noise is a function of (seed, batch, process). A subclass says which
+    streams of data it needs and defines the losses.
 
     Args:
         generator: a network with ``prior(n, generator)`` that maps noise to images in [-1, 1].
@@ -209,9 +209,9 @@ class AdversarialModule(LightningModule, ABC):
         self.batches += 1
         self.generator_average.update(self.generator, self.batches)
         self.discriminator_average.update(self.discriminator, self.batches)
-        self._mid_batch = False
         self._log(logs, d_optimizer, g_optimizer)
         self._step_schedules()
+        self._mid_batch = False
 
     @contextmanager
     def _update(self, optimizer: LightningOptimizer, counted: bool) -> "Iterator[Minimise]":
@@ -235,6 +235,7 @@ class AdversarialModule(LightningModule, ABC):
 
     @staticmethod
     def as_output(output: Tensor | DiscriminatorOutput) -> DiscriminatorOutput:
+        """What a discriminator returned, with no features where it returned logits alone."""
         return DiscriminatorOutput(output, {}) if isinstance(output, Tensor) else output
 
     def _shares(self, parts: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -54,8 +54,8 @@ def check_images(images: Tensor, shape: tuple[int, ...], source: str) -> None:
         raise ValueError(f"{source} should be {wanted}. Found {images.dtype}: scale 0..255 by x / 127.5 - 1.")
     if tuple(images.shape[1:]) != tuple(shape):
         raise ValueError(
-            f"{source} should be {wanted}, as the generator makes them. Found {tuple(images.shape)}: set `image_shape` of "
-            "both networks, or resize the images."
+            f"{source} should be {wanted}, as the generator makes them. Found {tuple(images.shape)}: set `image_shape` "
+            "of both networks, or resize the images."
         )
     low, high = float(images.min()), float(images.max())
     if not (low >= -1 - 1e-4 and high <= 1 + 1e-4):  # written so that NaN fails, too

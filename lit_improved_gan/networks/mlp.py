@@ -1,6 +1,7 @@
 """The permutation-invariant networks of the MNIST experiment, at any image size."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -52,7 +53,7 @@ class MLPGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map noise ``(N, latent_size)`` to images ``(N, C, H, W)`` in [-1, 1]."""
         images: Tensor = torch.sigmoid(self.layers(z))
-        return (images * 2 - 1).unflatten(1, self.image_shape)
+        return (images * 2 - 1).view(len(z), *self.image_shape)
 
 
 class MLPDiscriminator(nn.Module):
@@ -91,7 +92,7 @@ class MLPDiscriminator(nn.Module):
         sizes = [prod(self.image_shape), *hidden]
         self.hidden = nn.ModuleList(
             nn.Sequential(GaussianNoise(hidden_noise if i else input_noise), WeightNormLinear(a, b), nn.ReLU())
-            for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for i, (a, b) in enumerate(pairwise(sizes))
         )
         self.head = nn.Sequential(
             GaussianNoise(hidden_noise), WeightNormLinear(sizes[-1], num_outputs, train_gain=True)
