@@ -3,11 +3,26 @@
 import os
 import sys
 
+from lit_improved_gan import __version__
 from lit_improved_gan.cli.config_files import check_config_files, config_files, option
 from lit_improved_gan.cli.errors import UserError
 
 __all__ = ["main"]
 
+_USAGE = """usage: lit-improved-gan {fit,validate,test,predict} [options]
+
+  fit       train an experiment, then test it:    lit-improved-gan fit --config configs/digits.yaml
+  validate  evaluate on the held-out images:      lit-improved-gan validate --ckpt_path RUN/checkpoints/best.ckpt
+  test      repeat the test of a run:             lit-improved-gan test --ckpt_path RUN/checkpoints/best.ckpt
+  predict   write samples as PNG files and .npz:  lit-improved-gan predict --ckpt_path RUN/checkpoints/best.ckpt
+
+  -c, --config FILE     an experiment, then any overlays: -c configs/digits.yaml -c configs/technique/label_smoothing.yaml
+  --ckpt_path PATH      go on from a checkpoint; `last`: the newest of the experiment
+  --name, --runs        runs go to RUNS/NAME/0, 1, ...; by default runs/ and the name of the experiment
+  --print_config        show all options as they are after merging, and stop
+  --model.OPTION, --data.OPTION, --trainer.OPTION    override anything in the config
+
+All options of a subcommand: lit-improved-gan fit --help"""
 _SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -34,6 +49,9 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _run(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help", "--version"):  # answered at once: the imports below take seconds
+        print(f"lit-improved-gan {__version__}" if args[:1] == ["--version"] else _USAGE)
+        return 0 if args else 2
     check_config_files(args)
     from lit_improved_gan.cli.launch import launch  # what takes seconds to import, only now
 

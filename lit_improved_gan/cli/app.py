@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lit_improved_gan.callbacks import GracefulInterrupt, LastCheckpoint, RunProgress
 from lit_improved_gan.cli.config_files import config_files
-from lit_improved_gan.cli.errors import UserError
+from lit_improved_gan.cli.errors import UserError, shorten
 from lit_improved_gan.cli.loggers import RunCSVLogger
 from lit_improved_gan.cli.run_directory import (
     ShareRunDirectory,
@@ -29,11 +29,14 @@ __all__ = ["App"]
 
 
 class Parser(LightningArgumentParser):
-    """Says what is wrong in one message, without the usage."""
+    """Says what is wrong in one message, without the usage; takes no abbreviated options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise it as a user error."""
-        raise UserError(message.removeprefix("Parser key ")) from ex
+        raise UserError(shorten(message)) from ex
 
 
 class SaveConfig(SaveConfigCallback):

@@ -7,7 +7,7 @@ import warnings
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_improved_gan.cli.app import App
-from lit_improved_gan.cli.errors import UserError
+from lit_improved_gan.cli.errors import UserError, shorten
 
 __all__ = ["launch"]
 
@@ -59,7 +59,7 @@ def launch(args: list[str]) -> int:
         if app is None or not app.has_trained:
             if app is not None:
                 app.forget_directory()
-            raise UserError(str(error)) from error
+            raise UserError(shorten(str(error))) from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(f"The disk is full: {error}. What was saved before is in {app.directory}.") from error
         raise  # a fault of the code, not of the input: its traceback is wanted

@@ -45,7 +45,8 @@ def new_directory(parent: Path, prefix: str = "") -> Path:
 
 def run_directory_of(checkpoint: Path) -> Path | None:
     """The run directory that a checkpoint lies in: the nearest folder above it with a ``config.yaml``."""
-    return next((folder for folder in checkpoint.absolute().parents[:3] if (folder / "config.yaml").is_file()), None)
+    above = [*checkpoint.parents[:3], *checkpoint.absolute().parents[:3]]
+    return next((folder for folder in above if (folder / "config.yaml").is_file()), None)
 
 
 def newest_last_checkpoint(experiment: Path) -> Path:

@@ -13,8 +13,8 @@ class AveragedNetwork(nn.Module):
     r"""A frozen copy of a network that follows its weights, corrected for its start.
 
     After t updates the weights are :math:`\sum_i r (1-r)^{t-i} \theta_i / (1 - (1-r)^t)`: the released average, which
-    starts at zero, divided by the weight it has seen. Buffers that are floating point (running statistics of batch norm) are
-    averaged alike, others copied. The copy is always in eval mode and never trained.
+    starts at zero, divided by the weight it has seen. Buffers that are floating point (running statistics of batch
+    norm) are averaged alike, others copied. The copy is always in eval mode and never trained.
 
     Args:
         network: the network to follow.
