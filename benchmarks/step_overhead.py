@@ -164,7 +164,9 @@ def main() -> None:
         ratios = [b / a for a, b in zip(times["bare"], times["library"], strict=True)]
         results[name] = {"ms": times, "ratio": ratios, "median_ratio": statistics.median(ratios)}
         bare, library = (statistics.median(times[kind]) for kind in ("bare", "library"))
-        print(f"{name}: bare {bare:.2f} ms, library {library:.2f} ms, ratio {statistics.median(ratios):.3f}", flush=True)
+        print(
+            f"{name}: bare {bare:.2f} ms, library {library:.2f} ms, ratio {statistics.median(ratios):.3f}", flush=True
+        )
     path = Path(__file__).parent / "results" / "step_overhead.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
 

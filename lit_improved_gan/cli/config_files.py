@@ -10,6 +10,19 @@ from lit_improved_gan.cli.errors import UserError
 
 __all__ = ["check_config_files", "config_files", "option"]
 
+_KEYS = {
+    "seed_everything",
+    "name",
+    "runs",
+    "model",
+    "data",
+    "trainer",
+    "ckpt_path",
+    "weights_only",
+    "verbose",
+    "return_predictions",
+}
+
 
 def option(args: list[str], *names: str) -> Iterator[str]:
     """The values given to an option, in order: ``--name value`` and ``--name=value``."""
@@ -77,6 +90,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"Config file {path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"Config file {path} should hold options. Found {type(content).__name__}.")
+    unknown = sorted(map(str, content.keys() - _KEYS))
+    if unknown:
+        raise UserError(f"Option `{unknown[0]}` in {path} is not one of {', '.join(sorted(_KEYS))}.")
     for key in ("model", "data", "trainer"):
         if not isinstance(content.get(key, {}), (dict, type(None))):
             raise UserError(f"Option `{key}` in {path} should hold options. Found {content[key]!r}.")

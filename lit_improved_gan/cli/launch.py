@@ -19,6 +19,7 @@ _KNOWN_WARNINGS = [  # said by Lightning of what is meant to be so
     r".*is an instance of `nn.Module` and is already saved during checkpointing.*",
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*Experiment logs directory .* exists and is not empty.*",
+    r"The dirpath has changed from .*",  # a run directory was moved, or named in another way
     r".*pre-optimization state.*",
     r".*is smaller than the logging interval.*",
     r".*you have no `val_dataloader`.*|.*but have no `val_dataloader`.*",  # val_size: 0

@@ -279,7 +279,7 @@ class AdversarialModule(LightningModule, ABC):
 
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0, chunk: int = 1000) -> Tensor:
-        """Images of the averaged generator; image i depends on (seed, i) alone.
+        """Images of the averaged generator; image i depends on (seed, i) alone, up to rounding.
 
         Args:
             n: how many, >= 1.
@@ -335,6 +335,10 @@ class AdversarialModule(LightningModule, ABC):
         self.log_dict(losses, prog_bar=True)
         self.log_dict(counts)
         self.log("step", float(self.batches))  # the loggers' axis: training batches done
+
+    def on_validation_epoch_end(self) -> None:
+        """Put the metrics of validation at the training batches done: Lightning counts one fewer here."""
+        self.log("step", float(self.batches))
 
     def _step_schedules(self) -> None:
         schedules = self.lr_schedulers() or []

@@ -82,12 +82,21 @@ class Classifier(LightningModule):
             return optimizer
         return [optimizer], [{"scheduler": self.scheduler(optimizer), "interval": "step"}]
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the seed: a run resumed under another one keeps its own noise."""
+        checkpoint["improved_gan"] = {"seed": self.seed}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the seed."""
+        self.seed = checkpoint["improved_gan"]["seed"]
+
     def training_step(self, batch: dict[str, LabelledBatch], batch_idx: int) -> Tensor:
         """Cross-entropy of one batch."""
         torch.default_generator.manual_seed(mix(self.seed or 0, self.batches, self.global_rank))
         images, labels = batch["labelled"]
         loss = F.cross_entropy(self._logits(self.network, images), labels)
         self.log("train/loss", loss, prog_bar=True)
+        self.log("step", float(self.batches + 1))  # the loggers' axis: training batches done
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -108,6 +117,10 @@ class Classifier(LightningModule):
         """Count the errors on held-out images."""
         self.val_error.update(100.0 * (self(batch.images).argmax(1) != batch.labels))
         self.log("val/error_percent", self.val_error, on_epoch=True, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Put the metrics of validation at the training batches done: Lightning counts one fewer here."""
+        self.log("step", float(self.batches))
 
     def test_step(self, batch: LabelledBatch, batch_idx: int) -> None:
         """Count the errors on test images."""

@@ -1,0 +1,181 @@
+"""Bad input: one message that names what is wrong, exit status 2, no traceback, no directory left behind."""
+
+import pytest
+import torch
+from conftest import SMALL
+
+FIT = ("fit", "-c", "configs/digits.yaml")
+OVERLAY = "configs/technique/label_smoothing.yaml"
+
+
+def expect(result, *words: str) -> None:
+    assert result.status == 2, result.out + result.err
+    message = result.err.split("error: ", 1)[1]
+    assert "Traceback" not in result.err
+    for word in words:
+        assert word in message, message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model.d_updates=3"], ["'d_updates' is not accepted"]),
+        (["--model.discriminator.hiden=[3]"], ["'hiden' is not accepted"]),
+        (["--trainer.max_epoch=3"], ["--trainer.max_epoch"]),
+        (["--trainer.max_epochs=x"], ["trainer.max_epochs", "x"]),
+        (["--model.generator=no.Such"], ["generator", "no.Such"]),
+        (["--data.labels_per_class=0"], ["labels_per_class", "1 or more", "labels_per_class=0"]),
+        (["--data.labels_per_class=500"], ["labels_per_class=500", "class 4 has 95"]),
+        (["--data.batch_size=0"], ["batch_size"]),
+        (["--data.batch_size=5000"], ["batch_size", "smaller"]),
+        (["--data.val_size=5000"], ["val_size=5000", "1297"]),
+        (["--model.d_updates_per_batch=0"], ["d_updates_per_batch=0"]),
+        (["--model.generator_optimizer.lr=-1"], ["lr", "greater than 0"]),
+        (["--model.discriminator_average=0"], ["(0, 1]", "rate=0"]),
+        (["--model.discriminator_loss.unlabelled_weight=-1"], ["unlabelled_weight=-1"]),
+        (["--model.generator.image_shape=[1,9,9]"], ["generator", "(N, 1, 8, 8)", "(2, 1, 9, 9)", "image_shape"]),
+        (["--model.discriminator.image_shape=[1,9,9]"], ["discriminator", "(2, 1, 8, 8)"]),
+        (["--model.discriminator.num_outputs=7"], ["discriminator", "(N, 10)", "(2, 7)", "num_outputs"]),
+        (["--model.generator_loss=lit_improved_gan.FeatureMatchingLoss", "--model.generator_loss.layer=nope"],
+         ["layer", "'nope'", "hidden1"]),
+        (["--trainer.limit_val_batches=1"], ["limit_val_batches", "all batches"]),
+        (["--trainer.limit_test_batches=1.0"], ["limit_test_batches"]),
+        (["--trainer.gradient_clip_val=1"], ["gradient clipping"]),
+        (["--trainer.accumulate_grad_batches=2"], ["gradient accumulation"]),
+        (["--trainer.default_root_dir=here"], ["default_root_dir", "--runs"]),
+        (["--trainer.callbacks=lit_improved_gan.Curves"], ["--trainer.callbacks", "replace", "--trainer.callbacks+="]),
+        (["--ckpt_path=none.ckpt"], ["none.ckpt"]),
+        (["--ckpt_path=last"], ["--ckpt_path last", "runs/digits/*/checkpoints/last.ckpt"]),
+    ],
+    ids=lambda value: value[0].lstrip("-") if isinstance(value, list) and value[0].startswith("-") else "",
+)  # fmt: skip
+def test_bad_option(run, tmp_path, arguments: list[str], words: list[str]) -> None:
+    expect(run(*FIT, *SMALL, *arguments), *words)
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "trainer: {callbacks+: [{class_path: lit_improved_gan.LabelSmoothing, init_args: {target: 1.9}}]}",
+            ["target=1.9"],
+        ),
+        (
+            "trainer: {callbacks+: [{class_path: lit_improved_gan.LabelSmoothing, init_args: {targt: 0.9}}]}",
+            ["'targt'"],
+        ),
+        ("trainer: {callbacks+: [{class_path: lit_improved_gan.LabelSmothing}]}", ["LabelSmothing"]),
+        (
+            "trainer: {callbacks: [{class_path: lit_improved_gan.Curves}]}",
+            ["would replace the callbacks", "callbacks+:"],
+        ),
+        ("modl: {}", ["modl"]),
+        ("trainer: 3", ["trainer", "3"]),
+        ("- a\n- b", ["should hold options"]),
+        ("a: [", ["is not YAML"]),
+    ],
+)
+def test_bad_overlay(run, tmp_path, text: str, words: list[str]) -> None:
+    (tmp_path / "overlay.yaml").write_text(text)
+    expect(run(*FIT, "-c", "overlay.yaml", *SMALL), *words)
+
+
+def test_an_overlay_before_the_experiment_is_refused(run) -> None:
+    expect(run("fit", "-c", OVERLAY, "-c", "configs/digits.yaml"), OVERLAY, "stands before the experiment")
+
+
+def test_a_missing_config_is_named(run) -> None:
+    expect(run("fit", "-c", "configs/none.yaml"), "configs/none.yaml", "No such file")
+
+
+def test_no_config_at_all(run) -> None:
+    expect(run("fit"), "model", "data")
+    assert run().status == 2
+
+
+def test_label_smoothing_without_a_target_says_so(run, tmp_path) -> None:
+    (tmp_path / "overlay.yaml").write_text("model: {init_args: {discriminator_loss: {class_path: torch.nn.BCELoss}}}")
+    result = run("fit", "-c", "configs/digits_gan.yaml", "-c", "overlay.yaml", "-c", OVERLAY, *SMALL)
+    expect(result, "LabelSmoothing", "real_target")
+
+
+@pytest.fixture
+def trained(run, tmp_path):
+    """A run of four batches."""
+    assert run(*FIT, *SMALL).status == 0
+    return tmp_path / "runs" / "digits" / "0" / "checkpoints" / "last.ckpt"
+
+
+def test_options_that_the_checkpoint_would_override_are_reported(run, trained) -> None:
+    result = run("fit", "--ckpt_path", trained, "--model.discriminator_loss.unlabelled_weight=0.33")
+    expect(result, "--model.discriminator_loss.unlabelled_weight", "0.33", "4.0")
+    config = run(*FIT, *SMALL, "--ckpt_path", trained, "--model.generator_average=0.5")
+    expect(config, "--model.generator_average", "0.5")
+
+
+def test_a_damaged_checkpoint_is_named(run, trained) -> None:
+    whole = trained.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
+        trained.write_bytes(damaged)
+        expect(run("test", "--ckpt_path", trained), "last.ckpt", "damaged")
+
+
+def test_code_in_a_checkpoint_is_refused_and_never_run(run, trained, tmp_path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "was_run"), "w"))
+
+    torch.save({"state_dict": {}, "evil": Evil()}, trained)
+    expect(run("test", "--ckpt_path", trained), "last.ckpt", "damaged, or no checkpoint")
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(run, trained) -> None:
+    torch.save({"something": 1}, trained)
+    expect(run("test", "--ckpt_path", trained), "no checkpoint of Lightning")
+
+
+def test_a_checkpoint_away_from_its_run_needs_a_config(run, trained, tmp_path) -> None:
+    lonely = tmp_path / "lonely.ckpt"
+    lonely.write_bytes(trained.read_bytes())
+    expect(run("test", "--ckpt_path", lonely), "config.yaml", "--config")
+    assert run("test", "-c", "configs/digits.yaml", "--ckpt_path", lonely).status == 0
+
+
+def test_resuming_with_both_limits_is_refused(run, trained) -> None:
+    result = run("fit", "--ckpt_path", trained, "--trainer.max_epochs=3", "--trainer.max_steps=20")
+    expect(result, "--trainer.max_epochs (now 3)", "--trainer.max_steps (now 20)")
+
+
+def test_a_run_directory_that_cannot_be_made(run, tmp_path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    expect(run(*FIT, *SMALL), "run directory", "runs/digits/0")
+
+
+def test_a_full_disk_keeps_what_was_saved(run, tmp_path, monkeypatch) -> None:
+    import errno
+    import os
+
+    replace = os.replace
+    calls = []
+
+    def full(source, target, **kwargs):
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return replace(source, target, **kwargs)
+
+    monkeypatch.setattr("lit_improved_gan.callbacks.checkpoints.os.replace", full)
+    result = run(*FIT, "--trainer.max_epochs=20", "--trainer.accelerator=cpu")
+    expect(result, "disk is full", "runs/digits/0")
+    saved = torch.load(tmp_path / "runs/digits/0/checkpoints/last.ckpt", weights_only=True)
+    assert saved["global_step"] == 90
+
+
+def test_tracebacks_are_shown_on_request(run, monkeypatch) -> None:
+    from lit_improved_gan.cli.errors import UserError
+
+    monkeypatch.setenv("LIT_IMPROVED_GAN_TRACEBACK", "1")
+    with pytest.raises(UserError, match="No such file"):
+        run("fit", "-c", "none.yaml")

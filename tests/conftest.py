@@ -1,0 +1,59 @@
+"""Shared fixtures. The tests run on all cores, so each process keeps to one thread."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_SILENT", "true")
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _restore_environment() -> Iterator[None]:
+    """Seeds and run directories are passed on in the environment: no test sees another's."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def configs() -> Path:
+    return ROOT / "configs"
+
+
+class Result:
+    """What a command did."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run the command line in an empty folder; paths of configs are relative to the repository's."""
+    from lit_improved_gan.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+
+    def call(*args: object) -> Result:
+        capfd.readouterr()
+        status = main([str(arg) for arg in args])
+        return Result(status, *capfd.readouterr())
+
+    return call
+
+
+SMALL = (
+    "--trainer.max_epochs=-1",
+    "--trainer.max_steps=4",
+    "--trainer.log_every_n_steps=2",
+    "--trainer.accelerator=cpu",
+)
