@@ -1,4 +1,6 @@
-"""What the library's machinery costs: python benchmarks/step_overhead.py [--rounds 5] [--threads 2]
+"""What the library's machinery costs.
+
+    python benchmarks/step_overhead.py [--rounds 5] [--threads 2]
 
 Times one semi-supervised training batch (a D update on labelled, unlabelled and generated images, a G update by feature
 matching, both averages) as a bare PyTorch loop and through the Trainer with the command line's default logging and

@@ -105,6 +105,6 @@ class ReferenceBatch(Callback):
         if callable(set_reference := getattr(network, "set_reference", None)):
             set_reference(batch)
         else:
-            network.register_buffer("reference", batch, persistent=False)
+            setattr(network, "reference", batch)  # noqa: B010  # the checkpoint has it in this callback's state
         with torch.no_grad():
             self.batch = batch.detach().cpu()

@@ -16,7 +16,7 @@ _USAGE = """usage: lit-improved-gan {fit,validate,test,predict} [options]
   test      repeat the test of a run:             lit-improved-gan test --ckpt_path RUN/checkpoints/best.ckpt
   predict   write samples as PNG files and .npz:  lit-improved-gan predict --ckpt_path RUN/checkpoints/best.ckpt
 
-  -c, --config FILE     an experiment, then any overlays: -c configs/digits.yaml -c configs/technique/label_smoothing.yaml
+  -c, --config FILE     an experiment's, then any overlays': -c configs/digits.yaml -c OVERLAY
   --ckpt_path PATH      go on from a checkpoint; `last`: the newest of the experiment
   --name, --runs        runs go to RUNS/NAME/0, 1, ...; by default runs/ and the name of the experiment
   --print_config        show all options as they are after merging, and stop

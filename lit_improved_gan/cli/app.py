@@ -1,22 +1,21 @@
 """The command line: LightningCLI with run directories, safe resuming and a result at the end."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 import yaml
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from lit_improved_gan.callbacks import GracefulInterrupt, LastCheckpoint, RunProgress
+from lit_improved_gan.callbacks import GracefulInterrupt, RunProgress
+from lit_improved_gan.cli.checkpoint import check_options, read_checkpoint
 from lit_improved_gan.cli.config_files import config_files
 from lit_improved_gan.cli.errors import UserError, shorten
 from lit_improved_gan.cli.loggers import RunCSVLogger
+from lit_improved_gan.cli.report import best_checkpoint, result_line, say
 from lit_improved_gan.cli.run_directory import (
     ShareRunDirectory,
     is_first_process,
@@ -117,15 +116,8 @@ class App(LightningCLI):
             options["ckpt_path"] = str(path)
         checkpoint = read_checkpoint(Path(path))
         self.first_step = checkpoint["global_step"]
-        saved = {k: v for k, v in checkpoint.get("hyper_parameters", {}).items() if k != "_instantiator"}
         given = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))[self.config["subcommand"]]
-        differences = list(differing(flat_model(given["model"]), saved))
-        if saved and differences:
-            raise UserError(
-                f"{path} was made with other options than those given; the checkpoint's would win:\n  "
-                + "\n  ".join(differences)
-                + "\nLeave these out to go on with the checkpoint, or leave out --ckpt_path to start anew."
-            )
+        check_options(given["model"], checkpoint, path)
         trainer = options["trainer"]
         both = trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1
         if self.config["subcommand"] == "fit" and both:
@@ -219,72 +211,15 @@ class App(LightningCLI):
         """Test the best checkpoint, or the last; print the result, where the run is and how to sample from it."""
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        path, which = self._best_checkpoint()
+        path, which = best_checkpoint(self.trainer)
         if path is not None:
             say(f"testing {path} ({which})")
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
-        self._print_result()
+        say(result_line(self.trainer.callback_metrics))
         say(f"run directory: {self.directory}")
         if path is not None and hasattr(self.model, "sample"):
             say(f"sample from it: lit-improved-gan predict --ckpt_path {path}")
 
     def after_test(self) -> None:
         """Print the result."""
-        self._print_result()
-
-    def _best_checkpoint(self) -> tuple[str | None, str]:
-        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
-        for callback in callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
-                return callback.best_model_path, f"best {callback.monitor}: {float(callback.best_model_score or 0):.4g}"
-        for callback in callbacks:
-            if isinstance(callback, LastCheckpoint) and callback.path(self.trainer).is_file():
-                return str(callback.path(self.trainer)), "the last"
-        return None, ""
-
-    def _print_result(self) -> None:
-        metrics = self.trainer.callback_metrics
-        if "test/error_percent" in metrics:
-            say(f"test error: {float(metrics['test/error_percent']):.2f} %")
-        elif "test/classifier_score" in metrics:
-            score, std = metrics["test/classifier_score"], metrics["test/classifier_score_std"]
-            say(f"classifier score: {float(score):.3f} +- {float(std):.3f}")
-
-
-@rank_zero_only
-def say(line: str) -> None:
-    """Print a line, once over all processes."""
-    print(line, flush=True)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without running any code in it.
-
-    Raises:
-        UserError: there is none, or it is damaged, or not a checkpoint.
-    """
-    if not path.is_file():
-        raise UserError(f"--ckpt_path: there is no file {path}.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes the reader raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"--ckpt_path: {path} is damaged, or no checkpoint: {reason}") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise UserError(f"--ckpt_path: {path} is no checkpoint of Lightning.")
-    return checkpoint
-
-
-def flat_model(model: dict[str, Any]) -> dict[str, Any]:
-    """A model's options as Lightning saves them in a checkpoint."""
-    return {"_class_path": model["class_path"], **model.get("init_args", {}), **model.get("dict_kwargs", {})}
-
-
-def differing(given: Any, saved: Any, key: str = "--model") -> Iterator[str]:
-    """A line for each option that differs between the two."""
-    if isinstance(given, dict) and isinstance(saved, dict):
-        for name in sorted(given.keys() | saved.keys()):
-            shown = key if name in ("init_args", "dict_kwargs") else f"{key}.{name.removeprefix('_')}"
-            yield from differing(given.get(name), saved.get(name), shown)
-    elif given != saved:
-        yield f"{key}: given {given}, the checkpoint has {saved}"
+        say(result_line(self.trainer.callback_metrics))

@@ -23,9 +23,9 @@ class UserError(Exception):
 
 
 def shorten(message: str) -> str:
-    """The part of a parser's message that says what is wrong, on one line.
+    r"""The part of a parser's message that says what is wrong, on one line.
 
-    >>> shorten("a:\\n  Errors:\\n    - Option 'b' is not accepted\\n  Given value: NestedArg(key='b', val='3')")
+    >>> shorten("a:\n  Errors:\n    - Option 'b' is not accepted\n  Given value: NestedArg(key='b', val='3')")
     "a: Option 'b' is not accepted (given: b = '3')"
     """
     message = message.replace("Parser key ", "")

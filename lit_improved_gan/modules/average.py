@@ -48,7 +48,9 @@ class AveragedNetwork(nn.Module):
         weight = self.rate / (1 - (1 - self.rate) ** count)
         averages: list[torch.Tensor] = list(self.network.parameters())
         values: list[torch.Tensor] = [p.detach() for p in network.parameters()]
-        for average, value in zip(self.network.buffers(), network.buffers(), strict=True):
+        current = dict(network.named_buffers())
+        for name, average in self.network.named_buffers():
+            value = current[name]
             if average.is_floating_point():
                 averages.append(average)
                 values.append(value)

@@ -6,14 +6,13 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 
 from lit_improved_gan.losses import GeneratorLoss
 from lit_improved_gan.modules.average import AveragedNetwork
-from lit_improved_gan.modules.batches import check_images, named_streams, shares
+from lit_improved_gan.modules.batches import check_images, deal, named_streams
+from lit_improved_gan.modules.counting import CountingModule, uncounted
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.preparation import (
     check_discriminator,
@@ -22,14 +21,17 @@ from lit_improved_gan.modules.preparation import (
     needs_images,
     reference_images,
 )
+from lit_improved_gan.modules.sampling import SamplingModule
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.seeding import current_seed, generator, mix
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
 
 __all__ = ["AdversarialModule"]
 
+Minimise: TypeAlias = Callable[[dict[str, Tensor], str], dict[str, Tensor]]
 
-class AdversarialModule(LightningModule, ABC):
+
+class AdversarialModule(SamplingModule, CountingModule, ABC):
     """Trains a discriminator D and a generator G in turn, under manual optimization.
 
     A training batch makes ``d_updates_per_batch`` updates of D, each on real images of its own, then
@@ -76,7 +78,7 @@ class AdversarialModule(LightningModule, ABC):
         init_images: int = 500,
         seed: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         for name, value, least in [
             ("d_updates_per_batch", d_updates_per_batch, 1),
             ("g_updates_per_batch", g_updates_per_batch, 1),
@@ -96,9 +98,7 @@ class AdversarialModule(LightningModule, ABC):
         self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
         self.d_updates_per_batch, self.g_updates_per_batch = d_updates_per_batch, g_updates_per_batch
         self.init_images = init_images
-        self.seed = seed
-        self.batches = self.d_updates = self.g_updates = 0
-        self._mid_batch = self._images_checked = False
+        self._images_checked = False
         self.initialized: Tensor
         self.register_buffer("initialized", torch.tensor(False))
 
@@ -189,8 +189,9 @@ class AdversarialModule(LightningModule, ABC):
         """Make all updates of one training batch."""
         parts = named_streams(batch)
         self._check_first(parts)
+        parts = {name: parts[name] for name in self.streams}
         d_optimizer, g_optimizer = self.optimizers()  # type: ignore[attr-defined]  # there are two
-        for_d, for_g = self._shares(parts)
+        for_d, for_g = deal(parts, self.d_updates_per_batch, self.g_updates_per_batch)
         size = len(for_d[0]["unlabelled"])
         self._seed_noise()
         self._mid_batch = True
@@ -214,7 +215,7 @@ class AdversarialModule(LightningModule, ABC):
         self._mid_batch = False
 
     @contextmanager
-    def _update(self, optimizer: LightningOptimizer, counted: bool) -> "Iterator[Minimise]":
+    def _update(self, optimizer: LightningOptimizer, counted: bool) -> Iterator[Minimise]:
         """One update of one player: the other's weights are constants; ``global_step`` moves only if ``counted``."""
 
         def minimise(logs: dict[str, Tensor], loss: str) -> dict[str, Tensor]:
@@ -238,18 +239,6 @@ class AdversarialModule(LightningModule, ABC):
         """What a discriminator returned, with no features where it returned logits alone."""
         return DiscriminatorOutput(output, {}) if isinstance(output, Tensor) else output
 
-    def _shares(self, parts: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """What each update of D and each update of G gets of a training batch."""
-        for_d: list[dict[str, Any]] = [{} for _ in range(self.d_updates_per_batch)]
-        for_g: list[dict[str, Any]] = [{} for _ in range(self.g_updates_per_batch)]
-        for name, part in parts.items():
-            target = for_g if name == "matching" else for_d
-            if name == "matching" and not self.generator_loss.needs_real:
-                continue
-            for update, share in zip(target, shares(part, name, len(target)), strict=True):
-                update[name] = share
-        return for_d, for_g
-
     # --- noise ---
 
     @property
@@ -269,55 +258,6 @@ class AdversarialModule(LightningModule, ABC):
         source = generator(self._seed, self.batches, player, update, device=self.device)
         z: Tensor = self.generator.prior(n * world, source)  # type: ignore[operator]  # checked in setup
         return z[self.global_rank :: world].to(next(self.generator.parameters()).dtype)
-
-    # --- samples ---
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Images ``(N, C, H, W)`` in [-1, 1] of the averaged generator, from noise ``(N, latent_size)``."""
-        images: Tensor = self.generator_average(z)
-        return images
-
-    @torch.no_grad()
-    def sample(self, n: int, seed: int = 0, chunk: int = 1000) -> Tensor:
-        """Images of the averaged generator; image i depends on (seed, i) alone, up to rounding.
-
-        Args:
-            n: how many, >= 1.
-            seed: of the noise.
-            chunk: images made at a time.
-
-        Returns:
-            ``(n, C, H, W)`` in [-1, 1], on the module's device.
-        """
-        if n < 1:
-            raise ValueError(f"Parameter `n` of sample should be 1 or more. Found n={n}.")
-        return torch.cat([self._numbered_samples(part, seed) for part in torch.arange(n).split(chunk)])
-
-    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Samples by number, see :meth:`sample`; their seed is the module's."""
-        return self._numbered_samples(batch.cpu(), self._seed)
-
-    def _numbered_samples(self, numbers: Tensor, seed: int) -> Tensor:
-        rows = [self.generator.prior(1, generator(seed, "sample", i)) for i in numbers.tolist()]  # type: ignore[operator]
-        images: Tensor = self(torch.cat(rows).to(next(self.generator.parameters())))
-        return images
-
-    # --- checkpoint ---
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the counters and the seed; mark a checkpoint that was written between two updates of a batch."""
-        checkpoint["improved_gan"] = {name: getattr(self, name) for name in (*COUNTERS, "seed", "_mid_batch")}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the counters and the seed."""
-        state = checkpoint["improved_gan"]
-        for name in (*COUNTERS, "seed"):
-            setattr(self, name, state[name])
-        if state["_mid_batch"]:
-            rank_zero_warn(
-                f"This checkpoint was written in the middle of training batch {self.batches + 1}, after "
-                f"{self.d_updates} updates of D and {self.g_updates} of G: a run resumed from it is not exact."
-            )
 
     # --- logging and checks ---
 
@@ -360,18 +300,3 @@ class AdversarialModule(LightningModule, ABC):
             part = parts[name]
             check_images(part.images if isinstance(part, LabelledBatch) else part, shape, f"Training images (`{name}`)")
         self._images_checked = True
-
-
-COUNTERS = ("batches", "d_updates", "g_updates")
-Minimise: TypeAlias = Callable[[dict[str, Tensor], str], dict[str, Tensor]]
-
-
-@contextmanager
-def uncounted(optimizer: LightningOptimizer) -> Iterator[None]:
-    """Step ``optimizer`` without moving ``trainer.global_step``: of a batch's updates one alone counts."""
-    before, after = optimizer._on_before_step, optimizer._on_after_step
-    optimizer._on_before_step = optimizer._on_after_step = lambda: None
-    try:
-        yield
-    finally:
-        optimizer._on_before_step, optimizer._on_after_step = before, after

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lit_improved_gan.types import LabelledBatch
 
-__all__ = ["check_images", "named_streams", "shares"]
+__all__ = ["check_images", "deal", "named_streams", "shares"]
 
 
 def named_streams(batch: Any) -> Mapping[str, Any]:
@@ -40,6 +40,17 @@ def shares(part: Any, name: str, count: int) -> list[Any]:
             f"Found {len(part)} images."
         )
     return list(part.chunk(count))
+
+
+def deal(parts: Mapping[str, Any], d_updates: int, g_updates: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What each update of D, and each of G, gets of a training batch: ``matching`` is for G, all else for D."""
+    for_d: list[dict[str, Any]] = [{} for _ in range(d_updates)]
+    for_g: list[dict[str, Any]] = [{} for _ in range(g_updates)]
+    for name, part in parts.items():
+        updates = for_g if name == "matching" else for_d
+        for update, share in zip(updates, shares(part, name, len(updates)), strict=True):
+            update[name] = share
+    return for_d, for_g
 
 
 @torch.no_grad()

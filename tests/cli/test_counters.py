@@ -46,7 +46,8 @@ def test_every_n_train_steps_saves_at_multiples(run, tmp_path) -> None:
 
 def test_schedules_follow_the_batches(run, tmp_path) -> None:
     (tmp_path / "overlay.yaml").write_text(
-        "model: {init_args: {generator_scheduler: {class_path: lit_improved_gan.LinearDecay, init_args: {start: 4, end: 8}}}}"
+        "model: {init_args: {generator_scheduler: "
+        "{class_path: lit_improved_gan.LinearDecay, init_args: {start: 4, end: 8}}}}"
     )
     result = run(*DIGITS, "-c", "overlay.yaml", "--trainer.max_steps=10", "--trainer.log_every_n_steps=1",
                  "--model.d_updates_per_batch=2", "--data.batch_size=30")  # fmt: skip

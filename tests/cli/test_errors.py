@@ -167,10 +167,10 @@ def test_a_full_disk_keeps_what_was_saved(run, tmp_path, monkeypatch) -> None:
         return replace(source, target, **kwargs)
 
     monkeypatch.setattr("lit_improved_gan.callbacks.checkpoints.os.replace", full)
-    result = run(*FIT, "--trainer.max_epochs=20", "--trainer.accelerator=cpu")
+    result = run(*FIT, "--trainer.max_epochs=40", "--trainer.accelerator=cpu")
     expect(result, "disk is full", "runs/digits/0")
     saved = torch.load(tmp_path / "runs/digits/0/checkpoints/last.ckpt", weights_only=True)
-    assert saved["global_step"] == 90
+    assert saved["global_step"] == 180
 
 
 def test_tracebacks_are_shown_on_request(run, monkeypatch) -> None:

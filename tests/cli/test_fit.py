@@ -10,7 +10,7 @@ from conftest import SMALL
 
 from lit_improved_gan import SemiSupervisedGAN
 
-FIT = ("fit", "--config", "configs/digits.yaml", "--trainer.accelerator=cpu", "--trainer.max_epochs=20")
+FIT = ("fit", "--config", "configs/digits.yaml", "--trainer.accelerator=cpu", "--trainer.max_epochs=40")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_the_last_lines_are_the_result_the_directory_and_how_to_sample(finished)
 
 
 def test_progress_shows_losses_and_validation_error(finished) -> None:
-    assert re.search(r"batch \d+/180  d_loss [\d.]+ .*g_loss [\d.e-]+ .*val error % \d+\.\d\d", finished[1])
+    assert re.search(r"batch \d+/360  d_loss [\d.]+ .*g_loss [\d.e-]+ .*val error % \d+\.\d\d", finished[1])
 
 
 def test_the_run_directory_is_complete(finished) -> None:
@@ -61,7 +61,7 @@ def test_the_run_directory_is_complete(finished) -> None:
         "curves.png",
     }
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    assert (run / "samples" / "batch-000180.png").is_file()
+    assert (run / "samples" / "batch-000360.png").is_file()
 
 
 def test_the_reported_error_is_that_of_the_best_checkpoint(finished, run) -> None:
@@ -92,7 +92,7 @@ def test_the_best_checkpoint_is_the_best_by_validation(finished) -> None:
             for row in csv.DictReader(file)
             if row["val/error_percent"]
         }
-    assert errors.keys() == {90, 180}
+    assert errors.keys() == {180, 360}
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert errors[checkpoint["global_step"]] == min(errors.values())
 

@@ -1,0 +1,56 @@
+"""Reading a checkpoint before anything is built from it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lit_improved_gan.cli.errors import UserError
+
+__all__ = ["check_options", "read_checkpoint"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running any code in it.
+
+    Raises:
+        UserError: there is none, or it is damaged, or not a checkpoint.
+    """
+    if not path.is_file():
+        raise UserError(f"--ckpt_path: there is no file {path}.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"--ckpt_path: {path} is damaged, or no checkpoint: {reason}") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise UserError(f"--ckpt_path: {path} is no checkpoint of Lightning.")
+    return checkpoint
+
+
+def check_options(model: dict[str, Any], checkpoint: dict[str, Any], path: Path | str) -> None:
+    """Refuse options of the model that the checkpoint's hyperparameters would silently override.
+
+    Raises:
+        UserError: there are such options; each is named with both values.
+    """
+    saved = {key: value for key, value in checkpoint.get("hyper_parameters", {}).items() if key != "_instantiator"}
+    given = {"_class_path": model["class_path"], **model.get("init_args", {}), **model.get("dict_kwargs", {})}
+    differences = list(_differing(given, saved)) if saved else []
+    if differences:
+        raise UserError(
+            f"{path} was made with other options than those given; the checkpoint's would win:\n  "
+            + "\n  ".join(differences)
+            + "\nLeave these out to go on with the checkpoint, or leave out --ckpt_path to start anew."
+        )
+
+
+def _differing(given: Any, saved: Any, key: str = "--model") -> Iterator[str]:
+    """A line for each option that differs between the two."""
+    if isinstance(given, dict) and isinstance(saved, dict):
+        for name in sorted(given.keys() | saved.keys()):
+            shown = key if name in ("init_args", "dict_kwargs") else f"{key}.{name.removeprefix('_')}"
+            yield from _differing(given.get(name), saved.get(name), shown)
+    elif given != saved:
+        yield f"{key}: given {given}, the checkpoint has {saved}"
