@@ -31,7 +31,9 @@ def check() -> None:
             (parameters[1], other, [g.ravel()[:5] for g in gradients[2:]]),
         ]:
             expected = reference.released_adam(start, seen, **SETTINGS)
-            np.testing.assert_allclose(parameter.detach() - torch.tensor(start), expected - start, rtol=1e-9, atol=1e-15)
+            np.testing.assert_allclose(
+                parameter.detach() - torch.tensor(start), expected - start, rtol=1e-9, atol=1e-15
+            )
 
 
 def test_against_the_transcription() -> None:
@@ -109,7 +111,11 @@ def test_averages_against_the_transcription() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("** count", "** (count + 1)"), ("self.rate / (1", "self.rate / (2"), ("1 - (1 - self.rate)", "1 + (1 - self.rate)")],
+    [
+        ("** count", "** (count + 1)"),
+        ("self.rate / (1", "self.rate / (2"),
+        ("1 - (1 - self.rate)", "1 + (1 - self.rate)"),
+    ],
 )
 def test_errors_planted_in_the_average_are_found(monkeypatch, old: str, new: str) -> None:
     plant(monkeypatch, AveragedNetwork.update, old, new)

@@ -7,6 +7,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 __all__ = ["Curves", "plot_curves"]
 
+_NOT_DRAWN = ("step", "epoch", "d_updates", "g_updates")
+
 
 class Curves(Callback):
     """Draw ``curves.png`` from ``metrics.csv`` below the run directory when training ends.
@@ -38,7 +40,7 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     with metrics.open(newline="") as file:
         for row in csv.DictReader(file):
             for name, value in row.items():
-                if name not in ("step", "epoch") and not name.startswith(("test/", "lr/")) and value:
+                if value and not name.startswith(("test/", "lr/")) and name not in _NOT_DRAWN:
                     curves.setdefault(name, []).append((int(float(row["step"])), float(value)))
     panels: dict[str, list[str]] = {}
     for name in sorted(curves):
@@ -63,4 +65,4 @@ def _panel(name: str) -> str:
         return "percent"
     if name.startswith("train/"):
         return "probability of real" if name.endswith(("d_real", "d_fake")) else "loss"
-    return "updates" if name.endswith("_updates") else name
+    return name

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 import yaml
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
@@ -79,6 +80,9 @@ class App(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Name an experiment and the place of its runs."""
         parser.add_argument("--name", type=str | None, help="Name of the experiment; by default that of its config.")
+        parser.add_argument(
+            "--threads", type=int | None, help="CPU threads of torch in each process; by default torch's."
+        )
         parser.add_argument("--runs", type=str, default="runs", help="Folder of all experiments' run directories.")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -97,6 +101,10 @@ class App(LightningCLI):
         options, trainer = self.options, self.options["trainer"]
         if options["name"] is None:
             options["name"] = self.names[0] if self.names else "run"
+        if options["threads"] is not None:
+            if options["threads"] < 1:
+                raise UserError(f"--threads should be 1 or more. Found {options['threads']}.")
+            torch.set_num_threads(options["threads"])
         if trainer["default_root_dir"] is not None:
             raise UserError("--trainer.default_root_dir: a run has a directory of its own. Give its parent as --runs.")
         for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"):

@@ -20,7 +20,9 @@ def check() -> None:
     for eps in (0.0, 1e-6, 0.5):
         layer = WeightNormLinear(5, 3, eps=eps).double()
         with torch.no_grad():
-            for parameter, value in zip((layer.direction, layer.gain, layer.bias), (direction, gain, bias), strict=True):
+            for parameter, value in zip(
+                (layer.direction, layer.gain, layer.bias), (direction, gain, bias), strict=True
+            ):
                 parameter.copy_(torch.tensor(value))
         expected = reference.weight_norm_dense(x, direction, gain, bias, eps)
         np.testing.assert_allclose(layer(torch.tensor(x)).detach(), expected, rtol=1e-10)
