@@ -12,6 +12,7 @@ __all__ = ["check_config_files", "config_files", "option"]
 
 _KEYS = {
     "seed_everything",
+    "threads",
     "name",
     "runs",
     "model",
