@@ -1,10 +1,10 @@
 """An exponential average of a network's weights."""
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["AveragedNetwork"]
 
@@ -32,6 +32,8 @@ class AveragedNetwork(nn.Module):
             raise ValueError(f"The rate of an average of weights should be in (0, 1]. Found rate={rate}.")
         self.rate = rate
         self.network = deepcopy(network).requires_grad_(False)
+        self._followed: tuple[nn.Module, ...] = ()  # in a tuple, so that it is no submodule
+        self._slots: list[_Slot] = []
         self.eval()
 
     def train(self, mode: bool = True) -> "AveragedNetwork":
@@ -46,18 +48,33 @@ class AveragedNetwork(nn.Module):
     def update(self, network: nn.Module, count: int) -> None:
         """Take in the weights of ``network``; this is update number ``count``, from 1."""
         weight = self.rate / (1 - (1 - self.rate) ** count)
-        averages: list[torch.Tensor] = list(self.network.parameters())
-        values: list[torch.Tensor] = [p.detach() for p in network.parameters()]
-        current = dict(network.named_buffers())
-        for name, average in self.network.named_buffers():
-            value = current[name]
-            if average.is_floating_point():
-                averages.append(average)
-                values.append(value)
+        if self._followed != (network,):
+            self._followed, self._slots = (network,), _slots(self.network, network)
+        averages: list[Tensor] = []
+        values: list[Tensor] = []
+        for ours, theirs, name in self._slots:
+            if ours[name].is_floating_point():
+                averages.append(ours[name])
+                values.append(theirs[name])
             else:
-                average.copy_(value)
+                ours[name].copy_(theirs[name])
         torch._foreach_lerp_(averages, values, weight)
 
     def restart(self, network: nn.Module) -> None:
         """Copy ``network``, as at the start."""
         self.network.load_state_dict(network.state_dict())
+
+
+_Slot: TypeAlias = tuple[dict[str, Any], dict[str, Any], str]
+"""Where an averaged tensor and the one it follows are kept. Walking two networks for them at every update would cost
+more than the update; the tensors themselves may be replaced, by a move to another device."""
+
+
+def _slots(average: nn.Module, network: nn.Module) -> list[_Slot]:
+    slots: dict[int, _Slot] = {}  # a tensor that two layers share is averaged once
+    for ours, theirs in zip(average.modules(), network.modules(), strict=True):
+        for kept, followed in ((ours._parameters, theirs._parameters), (ours._buffers, theirs._buffers)):
+            for name, tensor in kept.items():
+                if tensor is not None:
+                    slots.setdefault(id(tensor), (kept, followed, name))
+    return list(slots.values())

@@ -52,8 +52,8 @@ def test_against_the_transcription(check) -> None:
 @pytest.mark.parametrize(
     ("function", "check", "old", "new"),
     [
-        (normalise_weight, check, "torch._weight_norm(direction, column, 0)", "-torch._weight_norm(direction, column, 0)"),
-        (normalise_weight, check, "torch._weight_norm(direction, column, 0)", "2 * torch._weight_norm(direction, column, 0)"),
+        (normalise_weight, check, "return torch._weight_norm", "return -torch._weight_norm"),
+        (normalise_weight, check, "return torch._weight_norm", "return 2 * torch._weight_norm"),
         (normalise_weight, check, ".flatten(1).sum(1)", ".T.flatten(1).sum(1)[:3]"),
         (normalise_weight, check, "squared_norm + eps", "squared_norm - eps"),
         (WeightNormLinear.initialize, check_initialization, "-mean / std", "mean / std"),

@@ -39,7 +39,7 @@ def test_against_the_transcription() -> None:
         ("supervised + self.unlabelled_weight", "supervised - self.unlabelled_weight"),
         ("0.5 * discriminator_loss", "discriminator_loss"),
         ("F.cross_entropy(labelled_logits, labels)", "F.cross_entropy(labelled_logits.T[:6], labels % 6)"),
-        ("real_logit(unlabelled_logits), real_logit(fake_logits)", "real_logit(fake_logits), real_logit(unlabelled_logits)"),
+        ("real_logit(unlabelled_logits)", "real_logit(labelled_logits)"),
     ],
 )  # fmt: skip
 def test_planted_errors_are_found(monkeypatch, old: str, new: str) -> None:
