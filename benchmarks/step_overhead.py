@@ -1,11 +1,12 @@
 """What the library's machinery costs.
 
-    python benchmarks/step_overhead.py [--rounds 5] [--threads 2]
+    python benchmarks/step_overhead.py [--rounds 5]
 
 Times one semi-supervised training batch (a D update on labelled, unlabelled and generated images, a G update by feature
 matching, both averages) as a bare PyTorch loop and through the Trainer with the command line's default logging and
-progress, in one process, in alternating rounds: ``digits`` with the networks of configs/digits.yaml on the real digits,
-``mnist`` with the paper's networks on random images. Writes benchmarks/results/step_overhead.json.
+progress, in one process, in alternating rounds: ``digits`` with the
+networks and the one thread of configs/digits.yaml on the real digits, ``mnist`` with the paper's networks on random
+images and two threads. Writes benchmarks/results/step_overhead.json.
 """
 
 import argparse
@@ -147,24 +148,23 @@ def through_library(generator: Any, discriminator: Any, data: ImageDataModule, s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore")
-    cases: dict[str, tuple[Callable[[], Any], int]] = {"digits": (digits, 500), "mnist": (mnist, 60)}
+    cases: dict[str, tuple[Callable[[], Any], int, int]] = {"digits": (digits, 500, 1), "mnist": (mnist, 60, 2)}
     results: dict[str, Any] = {
-        "command": f"python benchmarks/step_overhead.py --rounds {options.rounds} --threads {options.threads}",
+        "command": f"python benchmarks/step_overhead.py --rounds {options.rounds}",
         "torch": torch.__version__,
         "machine": platform.machine(),
     }
-    for name, (build, steps) in cases.items():
+    for name, (build, steps, threads) in cases.items():
+        torch.set_num_threads(threads)
         times: dict[str, list[float]] = {"bare": [], "library": []}
         for i in range(options.rounds):
             seed_everything(i, verbose=False)
             times["bare"].append(bare_loop(*build(), steps))
             times["library"].append(through_library(*build(), steps))
         ratios = [b / a for a, b in zip(times["bare"], times["library"], strict=True)]
-        results[name] = {"ms": times, "ratio": ratios, "median_ratio": statistics.median(ratios)}
+        results[name] = {"threads": threads, "ms": times, "ratio": ratios, "median_ratio": statistics.median(ratios)}
         bare, library = (statistics.median(times[kind]) for kind in ("bare", "library"))
         print(
             f"{name}: bare {bare:.2f} ms, library {library:.2f} ms, ratio {statistics.median(ratios):.3f}", flush=True

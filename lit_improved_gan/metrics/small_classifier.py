@@ -62,7 +62,10 @@ def load_classifier(checkpoint: str | Path | None = None) -> SmallClassifier:
         raise FileNotFoundError(
             f"Parameter `classifier`: there is no file {path}. Train one with `lit-improved-gan fit`."
         )
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        raise ValueError(f"Parameter `classifier`: {path} is damaged, or no checkpoint.") from error
     prefix = "average.network."
     weights = {k.removeprefix(prefix): v for k, v in state.get("state_dict", {}).items() if k.startswith(prefix)}
     spec = state.get("hyper_parameters", {}).get("network", {})

@@ -25,7 +25,5 @@ def plant(monkeypatch: pytest.MonkeyPatch, function: Callable[..., Any], old: st
         monkeypatch.setattr(owner, function.__name__, mutant)
         return
     for name, loaded in list(sys.modules.items()):
-        if name.startswith(("lit_improved_gan", "test_")) and (
-            getattr(loaded, function.__name__, None) is function
-        ):
+        if name.startswith(("lit_improved_gan", "test_")) and (getattr(loaded, function.__name__, None) is function):
             monkeypatch.setattr(loaded, function.__name__, mutant)

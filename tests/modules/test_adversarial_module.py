@@ -306,3 +306,25 @@ def test_feature_matching_asks_for_real_images_and_other_losses_do_not() -> None
         "unlabelled": 1,
         "matching": 2,
     }
+
+
+def test_a_programmatic_run_resumes_from_its_checkpoint(tmp_path) -> None:
+    states = []
+    for stops in ((4,), (2, 4)):
+        torch.manual_seed(0)
+        path = None
+        for stop in stops:
+            module = SemiSupervisedGAN(*networks(), seed=3)
+            data = DigitsDataModule(20, labels_per_class=5, label_seed=1)
+            run = trainer(stop)
+            run.fit(module, data, ckpt_path=path, weights_only=True)
+            path = tmp_path / f"{stops}-{stop}.ckpt"
+            run.save_checkpoint(path, weights_only=False)
+        states.append(module.state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_starting_with_both_limits_is_fine() -> None:
+    module = GAN(*networks(1))
+    trainer(3, max_epochs=5).fit(module, DigitsDataModule(20))
+    assert module.batches == 3

@@ -1,0 +1,34 @@
+"""Which images are labelled."""
+
+import pytest
+import torch
+
+from lit_improved_gan.data.labels import labelled_rows
+
+LABELS = torch.arange(60) % 4
+
+
+def test_each_class_has_the_count_and_no_row_comes_twice() -> None:
+    rows = labelled_rows(LABELS, 4, 5, seed=0)
+    assert torch.equal(torch.bincount(LABELS[rows]), torch.full((4,), 5))
+    assert len(rows.unique()) == 20
+
+
+def test_larger_counts_contain_smaller_ones_and_seeds_differ() -> None:
+    small, large = (labelled_rows(LABELS, 4, count, seed=0).view(4, count) for count in (3, 9))
+    assert torch.equal(large[:, :3], small)
+    assert not torch.equal(small, labelled_rows(LABELS, 4, 3, seed=1).view(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "count", "found"),
+    [
+        (LABELS, 4, 0, "labels_per_class=0"),
+        (LABELS, 4, 16, "class 0 has 15"),
+        (LABELS, 5, 1, "class 4 has 0"),
+    ],
+)
+def test_impossible_counts_are_refused(labels, classes: int, count: int, found: str) -> None:
+    with pytest.raises(ValueError, match="`labels_per_class`") as error:
+        labelled_rows(labels, classes, count, seed=0)
+    assert found in str(error.value)
