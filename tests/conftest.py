@@ -1,17 +1,17 @@
 """Shared fixtures. The tests run on all cores, so each process keeps to one thread."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import ROOT
 
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
 torch.set_num_threads(1)
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,9 @@ class Result:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Result]]:
     """Run the command line in an empty folder; paths of configs are relative to the repository's."""
     from lit_improved_gan.cli import main
 
@@ -48,12 +50,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         status = main([str(arg) for arg in args])
         return Result(status, *capfd.readouterr())
 
-    return call
-
-
-SMALL = (
-    "--trainer.max_epochs=-1",
-    "--trainer.max_steps=4",
-    "--trainer.log_every_n_steps=2",
-    "--trainer.accelerator=cpu",
-)
+    yield call
+    if "wandb" in sys.modules:  # its service keeps to the environment of the test that started it
+        sys.modules["wandb"].teardown()

@@ -3,7 +3,7 @@
 from itertools import permutations
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 EXPERIMENTS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
 OVERLAYS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*/*.yaml"))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import ROOT
 
 import lit_improved_gan
 
@@ -54,8 +55,6 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_a_run_never_imports_wandb(tmp_path) -> None:
-    from conftest import ROOT
-
     config = ROOT / "configs" / "digits.yaml"
     code = (
         f"import os; os.chdir({str(tmp_path)!r})\n"

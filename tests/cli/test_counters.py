@@ -4,7 +4,7 @@ import csv
 
 import pytest
 import torch
-from conftest import SMALL
+from helpers import SMALL
 
 DIGITS = ("fit", "-c", "configs/digits.yaml", "--trainer.accelerator=cpu", "--trainer.max_epochs=-1")
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import torch
-from conftest import ROOT
+from helpers import ROOT
 
 
 def test_two_processes_share_a_run_directory_and_see_every_image_once(tmp_path) -> None:

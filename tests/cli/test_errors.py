@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import SMALL
+from helpers import SMALL
 
 FIT = ("fit", "-c", "configs/digits.yaml")
 OVERLAY = "configs/technique/label_smoothing.yaml"

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 import yaml
-from conftest import SMALL
+from helpers import SMALL
 
 from lit_improved_gan import SemiSupervisedGAN
 
@@ -20,7 +20,7 @@ def finished(tmp_path_factory):
     import io
     import os
 
-    from conftest import ROOT
+    from helpers import ROOT
 
     from lit_improved_gan.cli import main
 

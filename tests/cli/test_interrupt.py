@@ -8,7 +8,7 @@ import sys
 import time
 
 import torch
-from conftest import ROOT
+from helpers import ROOT
 
 
 def test_ctrl_c_keeps_the_last_state_and_says_where(tmp_path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMALL
+from helpers import SMALL
 
 FIT = ("fit", "-c", "configs/digits.yaml", *SMALL)
 

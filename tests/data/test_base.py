@@ -1,6 +1,7 @@
 """Splits, labelled subsets, streams: every image of this data set carries its own number in its pixels."""
 
 from collections.abc import Callable
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -216,18 +217,18 @@ def test_wrong_data_are_refused(part: str, change: Callable[[Images], Images], f
 def test_a_batch_larger_than_the_data_is_refused(
     streams: dict[str, int] | None, arguments: dict[str, int], found: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"`batch_size` of Numbered .*{found}"):
+    with pytest.raises(ValueError, match=rf"`batch_size` of Numbered .*{found}"):
         fitted(Numbered(**arguments), Watch(streams))
 
 
 def test_a_batch_too_large_for_all_processes_together_is_refused() -> None:
     on_rank(0, 2, {"unlabelled": 1}, batch_size=30).train_dataloader()
-    with pytest.raises(ValueError, match="`batch_size` of Numbered .* 2 process"):
+    with pytest.raises(ValueError, match=r"`batch_size` of Numbered .* 2 process"):
         on_rank(0, 2, {"unlabelled": 1}, batch_size=31).train_dataloader()
 
 
 def test_an_unknown_stream_is_refused() -> None:
-    with pytest.raises(ValueError, match="`streams` of Watch .*sideways"):
+    with pytest.raises(ValueError, match=r"`streams` of Watch .*sideways"):
         fitted(Numbered(batch_size=10), Watch({"unlabelled": 1, "sideways": 1}))
 
 
@@ -269,7 +270,7 @@ def test_images_have_the_precision_of_the_module() -> None:
 def test_every_image_comes_once_before_any_comes_again() -> None:
     """Over the ends of epochs too: 24 images a batch, 60 in all, 2 batches in an epoch."""
     seen = fitted(Numbered(batch_size=24), Counting({"unlabelled": 1, "matching": 1}), 5)
-    orders = [sum((numbers(batch[name]) for batch in seen), []) for name in ("unlabelled", "matching")]
+    orders = [list(chain.from_iterable(numbers(batch[name]) for batch in seen)) for name in ("unlabelled", "matching")]
     for order in orders:
         assert sorted(order[:TRAIN]) == sorted(order[TRAIN:]) == list(range(TRAIN))
         assert order[:TRAIN] != order[TRAIN:]
@@ -378,7 +379,7 @@ def test_every_test_image_is_seen_once_and_in_order(size: int, workers: int) -> 
 def test_validation_sees_the_held_out_images() -> None:
     module, data = Watch(), Numbered(batch_size=5, val_size=13)
     trainer(limit_val_batches=1.0).validate(module, data, verbose=False)
-    assert sum((numbers(batch[0]) for batch in module.seen), []) == numbers(data.val.images)
+    assert list(chain.from_iterable(numbers(batch[0]) for batch in module.seen)) == numbers(data.val.images)
 
 
 def test_without_a_held_out_part_there_is_no_validation() -> None:
@@ -417,9 +418,9 @@ def test_processes_share_out_each_batch(world: int) -> None:
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_share_out_evaluation_without_padding(world: int) -> None:
     ranks = [on_rank(rank, world, {}, batch_size=4, val_size=13, num_samples=11) for rank in range(world)]
-    tested = sum((numbers(batch.images) for data in ranks for batch in data.test_dataloader()), [])
-    held_out = sum((numbers(batch.images) for data in ranks for batch in data.val_dataloader()), [])
-    predicted = sum((batch.tolist() for data in ranks for batch in data.predict_dataloader()), [])
+    tested = list(chain.from_iterable(numbers(batch.images) for data in ranks for batch in data.test_dataloader()))
+    held_out = list(chain.from_iterable(numbers(batch.images) for data in ranks for batch in data.val_dataloader()))
+    predicted = list(chain.from_iterable(batch.tolist() for data in ranks for batch in data.predict_dataloader()))
     assert sorted(tested) == list(range(200, 200 + TEST))
     assert sorted(held_out) == sorted(numbers(ranks[0].val.images))
     assert sorted(predicted) == list(range(11))
