@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
-from torchvision.io import write_png
+from torchvision.transforms.functional import to_pil_image
 
 from lit_improved_gan.callbacks.images import to_uint8
 
@@ -61,7 +61,7 @@ class SampleWriter(BasePredictionWriter):
         """Write the PNG files of one batch."""
         images, path = to_uint8(prediction).cpu(), self._path(trainer)
         for number, image in zip(batch.tolist(), images, strict=True):
-            write_png(image, str(path / f"{number:06d}.png"))
+            to_pil_image(image).save(path / f"{number:06d}.png")
         self._images.append(images)
         self._numbers.append(batch.cpu())
 

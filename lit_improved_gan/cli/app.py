@@ -15,7 +15,7 @@ from lit_improved_gan.callbacks import GracefulInterrupt, RunProgress
 from lit_improved_gan.cli.checkpoint import check_options, read_checkpoint
 from lit_improved_gan.cli.config_files import config_files
 from lit_improved_gan.cli.errors import UserError, shorten
-from lit_improved_gan.cli.loggers import RunCSVLogger
+from lit_improved_gan.cli.loggers import RunCSVLogger, close
 from lit_improved_gan.cli.report import best_checkpoint, result_line, say
 from lit_improved_gan.cli.run_directory import (
     ShareRunDirectory,
@@ -52,8 +52,8 @@ class SaveConfig(SaveConfigCallback):
         """Save the config."""
         path = Path(trainer.default_root_dir) / "config.yaml"
         if trainer.is_global_zero and not path.exists():
-            self.parser.save(self.config, str(path), skip_none=False, overwrite=False, multifile=False)
-        options = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+            self.parser.save(self.config, str(path), skip_unset=False, overwrite=False, multifile=False)
+        options = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
         for logger in trainer.loggers:
             logger.log_hyperparams(options)
 
@@ -124,7 +124,7 @@ class App(LightningCLI):
             options["ckpt_path"] = str(path)
         checkpoint = read_checkpoint(Path(path))
         self.first_step = checkpoint["global_step"]
-        given = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))[self.config["subcommand"]]
+        given = yaml.safe_load(self.parser.dump(self.config, skip_unset=False, format="yaml"))[self.config["subcommand"]]
         check_options(given["model"], checkpoint, path)
         trainer = options["trainer"]
         both = trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1
@@ -142,7 +142,12 @@ class App(LightningCLI):
     def run(self) -> None:
         """Run the subcommand."""
         assert self.subcommand is not None  # the parser requires one
-        super()._run_subcommand(self.subcommand)
+        status = 1
+        try:
+            super()._run_subcommand(self.subcommand)
+            status = 0
+        finally:
+            close(self.trainer.loggers, status)
 
     @property
     def has_trained(self) -> bool:

@@ -1,14 +1,15 @@
 """The CSV logger of a run, and where the other loggers write."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
-__all__ = ["RunCSVLogger"]
+__all__ = ["RunCSVLogger", "close"]
 
 
 class RunCSVLogger(CSVLogger):
@@ -52,3 +53,17 @@ class RunCSVLogger(CSVLogger):
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(rows)
+
+
+def close(loggers: Iterable[Logger], status: int) -> None:
+    """End the runs of Weights & Biases that these loggers began: the Trainer leaves them open.
+
+    A second command in the same process would otherwise go on writing into the first one's run.
+
+    Args:
+        loggers: of the trainer.
+        status: exit status of the run, 0 if all went well.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and logger._experiment is not None:
+            logger.experiment.finish(exit_code=status)

@@ -35,11 +35,10 @@ def records(path: Path) -> list[Any]:
 def test_wandb_gets_config_metrics_and_grids_on_the_same_axis(run, tmp_path) -> None:
     import wandb
 
-    try:
-        result = run(*FIT, "-c", "configs/trainer/wandb.yaml")
-    finally:
-        wandb.finish()
+    result = run(*FIT, "-c", "configs/trainer/wandb.yaml")
     assert result.status == 0, result.err
+    assert wandb.run is None  # a second command in this process would go on in the first one's run
+    wandb.teardown()  # waits until the file is written
     (offline,) = (tmp_path / "runs/digits/0/wandb").glob("offline-run-*")
     (file,) = offline.glob("*.wandb")
     found = records(file)
