@@ -10,9 +10,7 @@ test error of the checkpoint that is best by validation. Prints the table and wr
 import argparse
 import json
 import os
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,25 +18,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from command import ROOT, fit
+
 CONFIGS = {"semi-supervised": "digits.yaml", "labels alone": "digits_supervised.yaml"}
 
 
 def error_of(config: str, per_class: int, seed: int, folder: str) -> dict[str, Any]:
     """One run, through the command line."""
     start = time.perf_counter()
-    arguments = ["fit", "--config", str(ROOT / "configs" / config), f"--seed_everything={seed}", "--runs", folder]
-    arguments += [f"--data.labels_per_class={per_class}", f"--name={config}-{per_class}-{seed}"]
+    arguments = [f"--seed_everything={seed}", f"--runs={folder}", f"--data.labels_per_class={per_class}"]
+    arguments += [f"--name={config}-{per_class}-{seed}"]
     if config == "digits_supervised.yaml":
         arguments += [f"--data.batch_size={10 * per_class}"]  # every label in every batch
-    done = subprocess.run(
-        [sys.executable, "-m", "lit_improved_gan", *arguments],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    found = re.search(r"^test error: ([\d.]+) %$", done.stdout, re.MULTILINE)
-    if done.returncode or found is None:
-        raise SystemExit(done.stdout + done.stderr)
-    return {"seed": seed, "test_error_percent": float(found[1]), "seconds": round(time.perf_counter() - start, 1)}
+    error = fit(config, *arguments)["test"]
+    return {"seed": seed, "test_error_percent": error, "seconds": round(time.perf_counter() - start, 1)}
 
 
 def main() -> None:
@@ -64,7 +57,7 @@ def main() -> None:
         shown = " | ".join(f"{error:.2f}" for error in errors)
         print(f"| {10 * per_class} | {name} | {mean:.2f} | {std:.2f} | {shown} |")
         rows.append({"labels": 10 * per_class, "training": name, "mean": mean, "std": std, "runs": results})
-    record = {"command": "python benchmarks/digits_ssl.py " + " ".join(sys.argv[1:]), "unit": "test error, %"}
+    record = {"command": " ".join(["python benchmarks/digits_ssl.py", *sys.argv[1:]]), "unit": "test error, %"}
     options.output.write_text(json.dumps({**record, "rows": rows}, indent=1) + "\n")
 
 

@@ -124,7 +124,9 @@ class App(LightningCLI):
             options["ckpt_path"] = str(path)
         checkpoint = read_checkpoint(Path(path))
         self.first_step = checkpoint["global_step"]
-        given = yaml.safe_load(self.parser.dump(self.config, skip_unset=False, format="yaml"))[self.config["subcommand"]]
+        given = yaml.safe_load(self.parser.dump(self.config, skip_unset=False, format="yaml"))[
+            self.config["subcommand"]
+        ]
         check_options(given["model"], checkpoint, path)
         trainer = options["trainer"]
         both = trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1
