@@ -46,6 +46,9 @@ def main(args: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before training; later on Lightning takes care of it
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def _run(args: list[str]) -> int:

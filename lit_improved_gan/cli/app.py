@@ -12,13 +12,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import CSVLogger
 
 from lit_improved_gan.callbacks import GracefulInterrupt, RunProgress
-from lit_improved_gan.cli.checkpoint import check_options, read_checkpoint
+from lit_improved_gan.cli.checkpoint import check_overridden, read_checkpoint
 from lit_improved_gan.cli.config_files import config_files
 from lit_improved_gan.cli.errors import UserError, shorten
 from lit_improved_gan.cli.loggers import RunCSVLogger, close
+from lit_improved_gan.cli.options import check_options
 from lit_improved_gan.cli.report import best_checkpoint, result_line, say
 from lit_improved_gan.cli.run_directory import (
-    ShareRunDirectory,
+    RunDirectory,
     is_first_process,
     new_directory,
     newest_last_checkpoint,
@@ -40,9 +41,10 @@ class Parser(LightningArgumentParser):
 
 
 class SaveConfig(SaveConfigCallback):
-    """Keeps the resolved config as ``config.yaml`` in the directory of a fit; a resumed run keeps the first one.
+    """Keeps the resolved config as ``config.yaml`` in the directory of a fit.
 
-    It is written, and sent to the loggers, when everything has been checked and training is about to start.
+    It is written, and sent to the loggers, when everything has been checked and training is about to start. A run that
+    is resumed after 180 batches adds ``config-from-000180.yaml``.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -51,6 +53,8 @@ class SaveConfig(SaveConfigCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the config."""
         path = Path(trainer.default_root_dir) / "config.yaml"
+        if path.exists():
+            path = path.with_name(f"config-from-{trainer.global_step:06d}.yaml")
         if trainer.is_global_zero and not path.exists():
             self.parser.save(self.config, str(path), skip_unset=False, overwrite=False, multifile=False)
         options = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
@@ -96,22 +100,14 @@ class App(LightningCLI):
         return self.config[self.config["subcommand"]]
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, and check what the Trainer would accept and misread."""
+        """Parse, and check what would be accepted and misread."""
         super().parse_arguments(parser, args)
-        options, trainer = self.options, self.options["trainer"]
+        options = self.options
         if options["name"] is None:
             options["name"] = self.names[0] if self.names else "run"
+        check_options(self.config["subcommand"], options)
         if options["threads"] is not None:
-            if options["threads"] < 1:
-                raise UserError(f"--threads should be 1 or more. Found {options['threads']}.")
             torch.set_num_threads(options["threads"])
-        if trainer["default_root_dir"] is not None:
-            raise UserError("--trainer.default_root_dir: a run has a directory of its own. Give its parent as --runs.")
-        for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"):
-            if trainer[name] == 1:
-                raise UserError(
-                    f"--trainer.{name} 1 would be read as 1.0, all batches. Give at least 2, or leave it out for all."
-                )
 
     def _parse_ckpt_path(self) -> None:
         """Find the checkpoint, and refuse options that its hyperparameters would silently override."""
@@ -124,13 +120,15 @@ class App(LightningCLI):
             options["ckpt_path"] = str(path)
         checkpoint = read_checkpoint(Path(path))
         self.first_step = checkpoint["global_step"]
-        given = yaml.safe_load(self.parser.dump(self.config, skip_unset=False, format="yaml"))[
-            self.config["subcommand"]
-        ]
-        check_options(given["model"], checkpoint, path)
+        given = yaml.safe_load(self.parser.dump(self.config, skip_unset=False, format="yaml"))
+        check_overridden(given[self.config["subcommand"]], checkpoint, path)
+        if self.config["subcommand"] != "fit":
+            return
+        seed = checkpoint.get("improved_gan", {}).get("seed")
+        if seed not in (None, options["seed_everything"]):
+            say(f"The run goes on with its own seed {seed}, not with --seed_everything {options['seed_everything']}.")
         trainer = options["trainer"]
-        both = trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1
-        if self.config["subcommand"] == "fit" and both:
+        if trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1:
             raise UserError(
                 f"A run cannot be resumed with both --trainer.max_epochs (now {trainer['max_epochs']}) and "
                 f"--trainer.max_steps (now {trainer['max_steps']}). Set one of them to -1."
@@ -152,12 +150,12 @@ class App(LightningCLI):
             close(self.trainer.loggers, status)
 
     @property
-    def has_trained(self) -> bool:
-        """Whether a batch has been trained on."""
-        return self.subcommand == "fit" and self.trainer.global_step > self.first_step
+    def has_begun(self) -> bool:
+        """Whether a batch is done."""
+        return self.run_directory.used
 
     def forget_directory(self) -> None:
-        """Remove the directory that was made for a run that never started."""
+        """Remove the directory that was made for a run that never began."""
         if self.made_directory and is_first_process():
             shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -186,6 +184,10 @@ class App(LightningCLI):
         own = run_directory_of(Path(checkpoint)) if checkpoint else None
         experiment = Path(options["runs"]) / options["name"]
         if stage == "fit":
+            last = own / "checkpoints" / "last.ckpt" if own else None
+            if last and last.is_file() and read_checkpoint(last)["global_step"] > self.first_step:
+                say(f"{own} has gone on since {checkpoint} was saved, and is kept: this is a new run.")
+                own = None
             return (own, False) if own else (new_directory(experiment), True)
         if stage == "predict" or options["trainer"]["logger"] not in (None, True, False):
             return new_directory(own or experiment, f"{stage}-"), True
@@ -197,7 +199,8 @@ class App(LightningCLI):
         kwargs["default_root_dir"] = str(self.directory)
         kwargs["logger"] = self._loggers(settings["logger"])
         callbacks = settings["callbacks"] = list(settings["callbacks"] or [])
-        callbacks[:0] = [ShareRunDirectory(), GracefulInterrupt()]
+        self.run_directory = RunDirectory()
+        callbacks[:0] = [self.run_directory, GracefulInterrupt()]
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in callbacks):
             callbacks.append(RunProgress())
         for callback in callbacks:
@@ -210,9 +213,9 @@ class App(LightningCLI):
         if given is False or (given in (None, True) and self.subcommand != "fit"):
             return False
         others = [] if given in (None, True) else given if isinstance(given, list) else [given]
-        if self.subcommand != "fit" or any(isinstance(logger, CSVLogger) for logger in others):
-            return others
-        return [RunCSVLogger(self.directory), *others]
+        if any(isinstance(logger, CSVLogger) for logger in others):
+            raise UserError("metrics.csv is written anyway, and CSVLogger would delete it on resuming: leave it out.")
+        return [RunCSVLogger(self.directory), *others] if self.subcommand == "fit" else others
 
     # --- what is said at the end ---
 
@@ -230,11 +233,25 @@ class App(LightningCLI):
         if path is not None:
             say(f"testing {path} ({which})")
         self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False)
-        say(result_line(self.trainer.callback_metrics))
+        say(result_line("test", self.trainer.callback_metrics))
         say(f"run directory: {self.directory}")
         if path is not None and hasattr(self.model, "sample"):
             say(f"sample from it: lit-improved-gan predict --ckpt_path {path}")
 
+    def before_validate(self) -> None:
+        """Refuse to validate on nothing."""
+        if getattr(self.datamodule, "val_size", None) == 0:
+            raise UserError("There are no held-out images: --data.val_size is 0. Give the size that the run had.")
+
+    def after_validate(self) -> None:
+        """Print the result."""
+        say(result_line("val", self.trainer.callback_metrics))
+
     def after_test(self) -> None:
         """Print the result."""
-        say(result_line(self.trainer.callback_metrics))
+        say(result_line("test", self.trainer.callback_metrics))
+
+    def before_predict(self) -> None:
+        """Refuse a module that makes no samples."""
+        if not hasattr(self.model, "sample"):
+            raise UserError(f"`predict` writes samples, and {type(self.model).__name__} makes none.")

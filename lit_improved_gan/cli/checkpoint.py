@@ -8,7 +8,7 @@ import torch
 
 from lit_improved_gan.cli.errors import UserError
 
-__all__ = ["check_options", "read_checkpoint"]
+__all__ = ["check_overridden", "read_checkpoint"]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -24,20 +24,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # whatever a damaged file makes the reader raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"--ckpt_path: {path} is damaged, or no checkpoint: {reason}") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
         raise UserError(f"--ckpt_path: {path} is no checkpoint of Lightning.")
     return checkpoint
 
 
-def check_options(model: dict[str, Any], checkpoint: dict[str, Any], path: Path | str) -> None:
-    """Refuse options of the model that the checkpoint's hyperparameters would silently override.
+def check_overridden(options: dict[str, Any], checkpoint: dict[str, Any], path: Path | str) -> None:
+    """Refuse options of the model and the data that the checkpoint would silently override.
 
     Raises:
         UserError: there are such options; each is named with both values.
     """
     saved = {key: value for key, value in checkpoint.get("hyper_parameters", {}).items() if key != "_instantiator"}
+    model, data = options["model"], options["data"].get("init_args", {})
     given = {"_class_path": model["class_path"], **model.get("init_args", {}), **model.get("dict_kwargs", {})}
-    differences = list(_differing(given, saved)) if saved else []
+    # a module that was built in Python has no class path in its checkpoint: then there is nothing to compare
+    differences = list(_differing(given, saved)) if "_class_path" in saved else []
+    kept = checkpoint.get(options["data"]["class_path"].rsplit(".", 1)[-1], {})  # what the datamodule saved
+    differences += [
+        f"--data.{name}: given {data[name]}, the checkpoint has {kept[name]}"
+        for name in ("label_seed",)
+        if data.get(name) is not None and name in kept and data[name] != kept[name]
+    ]
     if differences:
         raise UserError(
             f"{path} was made with other options than those given; the checkpoint's would win:\n  "

@@ -26,13 +26,16 @@ _KEYS = {
 
 
 def option(args: list[str], *names: str) -> Iterator[str]:
-    """The values given to an option, in order: ``--name value`` and ``--name=value``."""
+    """The values given to an option, in order: ``--name value``, ``--name=value`` and ``-nvalue``."""
     for i, arg in enumerate(args):
         for name in names:
+            short = not name.startswith("--")
             if arg == name and i + 1 < len(args):
                 yield args[i + 1]
             elif arg.startswith(f"{name}="):
                 yield arg[len(name) + 1 :]
+            elif short and arg.startswith(name):
+                yield arg[len(name) :]
 
 
 def config_files(args: list[str]) -> list[Path]:
@@ -44,42 +47,58 @@ def check_config_files(args: list[str]) -> None:
     """Refuse what the merging of config files would do silently.
 
     A list in a later file replaces the list of an earlier one, and ``callbacks+:`` before the list it adds to leaks its
-    arguments into other callbacks.
+    arguments into other callbacks. A file overrides the options that stand before it.
 
     Raises:
-        UserError: a file is missing or no mapping, an overlay stands before the experiment, or callbacks are replaced.
+        UserError: a file is missing or no mapping, an overlay stands before the experiment, callbacks or loggers are
+            replaced, or an option stands before a file.
     """
     experiment: Path | None = None
-    owner: Path | None = None
+    owner: dict[str, Path] = {}
     files = [(path, _read(path)) for path in config_files(args)]
     for path, content in files:
-        trainer = content.get("trainer") or {}
+        trainer = content.get("trainer", {})
         if experiment is None and _is_experiment(content):
             experiment = path
         elif experiment is None and any(_is_experiment(later) for _, later in files):
             raise UserError(
                 f"The overlay {path} stands before the experiment. Give the experiment's config file first."
             )
-        if "callbacks" in trainer:
-            if owner is not None:
+        for key in ("callbacks", "logger"):
+            if key in trainer and key in owner:
                 raise UserError(
-                    f"`trainer.callbacks` in {path} would replace the callbacks of {owner}. Write `callbacks+:` to add "
-                    "to them."
+                    f"`trainer.{key}` in {path} would replace that of {owner[key]}. Write `{key}+:` to add to it."
                 )
-            owner = path
-        elif "callbacks+" in trainer and owner is None:
+            if key in trainer or f"{key}+" in trainer:
+                owner.setdefault(key, path)
+        if "callbacks+" in trainer and owner["callbacks"] == path:
             raise UserError(
                 f"`trainer.callbacks+` in {path} adds to a list that no file before it has. Give the experiment's "
                 "config file first."
             )
-    if owner is not None and any(True for _ in option(args, "--trainer.callbacks")):
+    _check_options(args, owner)
+
+
+def _check_options(args: list[str], owner: dict[str, Path]) -> None:
+    last = max((i for i, arg in enumerate(args) if _names_a_file(arg)), default=0)
+    early = [arg for arg in args[1:last] if arg.startswith("--") and not _names_a_file(arg)]
+    if early:
+        raise UserError(f"The config file after `{early[0]}` would override it. Put the options behind the last file.")
+    if "callbacks" in owner and any(True for _ in option(args, "--trainer.callbacks")):
         raise UserError(
-            f"`--trainer.callbacks` would replace the callbacks of {owner}. Write `--trainer.callbacks+=...` to add."
+            f"`--trainer.callbacks` would replace the callbacks of {owner['callbacks']}. Write "
+            "`--trainer.callbacks+=...` to add to them."
         )
+    if any(True for _ in option(args, "--trainer")):
+        raise UserError("`--trainer` would replace all of the trainer's options. Give them as `--trainer.OPTION`.")
+
+
+def _names_a_file(arg: str) -> bool:
+    return arg.startswith("--config") or (arg.startswith("-c") and not arg.startswith("--"))
 
 
 def _is_experiment(content: dict[str, Any]) -> bool:
-    return "class_path" in (content.get("model") or {})
+    return "class_path" in content.get("model", {})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -95,6 +114,7 @@ def _read(path: Path) -> dict[str, Any]:
     if unknown:
         raise UserError(f"Option `{unknown[0]}` in {path} is not one of {', '.join(sorted(_KEYS))}.")
     for key in ("model", "data", "trainer"):
-        if not isinstance(content.get(key, {}), (dict, type(None))):
-            raise UserError(f"Option `{key}` in {path} should hold options. Found {content[key]!r}.")
+        if not isinstance(content.get(key, {}), dict):
+            found = "nothing" if content[key] is None else repr(content[key])
+            raise UserError(f"Option `{key}` in {path} should hold options. Found {found}.")
     return content

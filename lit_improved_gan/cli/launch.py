@@ -1,6 +1,5 @@
 """Run the command line's application, and turn what goes wrong before training into one message."""
 
-import errno
 import logging
 import warnings
 
@@ -24,7 +23,8 @@ _KNOWN_WARNINGS = [  # said by Lightning of what is meant to be so
     r".*is smaller than the logging interval.*",
     r".*you have no `val_dataloader`.*|.*but have no `val_dataloader`.*",  # val_size: 0
 ]
-_INPUT_ERRORS = (ValueError, TypeError, OSError, MisconfigurationException, ModuleNotFoundError)
+
+_FOR_USERS = (UserError, ValueError, TypeError, OSError, MisconfigurationException, ModuleNotFoundError)
 
 
 class _NoTips(logging.Filter):
@@ -42,7 +42,7 @@ def launch(args: list[str]) -> int:
         the exit status.
 
     Raises:
-        UserError: the input is wrong, or the disk is full.
+        UserError: something went wrong before a batch was trained on, or the disk is full.
     """
     for message in _KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
@@ -56,12 +56,20 @@ def launch(args: list[str]) -> int:
         if app is not None and app.trainer.interrupted:
             return 130
         return stop.code if isinstance(stop.code, int) else 1
-    except _INPUT_ERRORS as error:
-        if app is None or not app.has_trained:
+    except Exception as error:
+        if app is None or not app.has_begun:
             if app is not None:
                 app.forget_directory()
-            raise UserError(shorten(str(error))) from error
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"The disk is full: {error}. What was saved before is in {app.directory}.") from error
+            raise UserError(_describe(error)) from error
+        if isinstance(error, (UserError, OSError, MisconfigurationException)):  # a full disk, a metric never logged
+            raise UserError(f"{_describe(error)}\nWhat was saved before is in {app.directory}.") from error
         raise  # a fault of the code, not of the input: its traceback is wanted
     return 0
+
+
+def _describe(error: Exception) -> str:
+    """What an error says; where that was not written for a user, its kind, and how to see where it came from."""
+    message = shorten(str(error))
+    if isinstance(error, _FOR_USERS):
+        return message
+    return f"{type(error).__name__}: {message}\nLIT_IMPROVED_GAN_TRACEBACK=1 shows where in the code."

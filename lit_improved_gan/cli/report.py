@@ -24,14 +24,15 @@ def best_checkpoint(trainer: Trainer) -> tuple[str | None, str]:
     return None, ""
 
 
-def result_line(metrics: Mapping[str, Any]) -> str:
-    """The result of a test in one line: the test error, else the classifier score, else every metric."""
-    if "test/error_percent" in metrics:
-        return f"test error: {float(metrics['test/error_percent']):.2f} %"
-    if "test/classifier_score" in metrics:
-        score, std = float(metrics["test/classifier_score"]), float(metrics["test/classifier_score_std"])
+def result_line(stage: str, metrics: Mapping[str, Any]) -> str:
+    """The result of ``test`` or ``val`` in one line: the error, else the classifier score, else every metric."""
+    if f"{stage}/error_percent" in metrics:
+        word = "validation" if stage == "val" else stage
+        return f"{word} error: {float(metrics[f'{stage}/error_percent']):.2f} %"
+    if f"{stage}/classifier_score" in metrics:
+        score, std = (float(metrics[f"{stage}/classifier_score{end}"]) for end in ("", "_std"))
         return f"classifier score: {score:.3f} +- {std:.3f}"
-    return "  ".join(f"{name} {float(value):.4g}" for name, value in metrics.items() if name.startswith("test/"))
+    return "  ".join(f"{name} {float(value):.4g}" for name, value in metrics.items() if name.startswith(f"{stage}/"))
 
 
 @rank_zero_only

@@ -12,6 +12,7 @@ from lit_improved_gan.modules.average import AveragedNetwork
 from lit_improved_gan.modules.batches import check_images
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.preparation import check_discriminator, datamodule_of, needs_images, reference_images
+from lit_improved_gan.modules.progress import resume_after
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.seeding import current_seed, mix
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
@@ -84,11 +85,19 @@ class Classifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the seed: a run resumed under another one keeps its own noise."""
-        checkpoint["improved_gan"] = {"seed": self.seed}
+        checkpoint["improved_gan"] = {"seed": self.seed, "batches_per_epoch": self.trainer.num_training_batches}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the seed."""
-        self.seed = checkpoint["improved_gan"]["seed"]
+        """Restore the seed, and the place in the epoch.
+
+        Raises:
+            ValueError: another kind of module made the checkpoint.
+        """
+        state = checkpoint.get("improved_gan", {})
+        if state.keys() != {"seed", "batches_per_epoch"}:
+            raise ValueError("The checkpoint is not one of a Classifier.")
+        self.seed = state["seed"]
+        resume_after(checkpoint, checkpoint["global_step"], state["batches_per_epoch"])
 
     def training_step(self, batch: dict[str, LabelledBatch], batch_idx: int) -> Tensor:
         """Cross-entropy of one batch."""

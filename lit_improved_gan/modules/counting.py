@@ -8,6 +8,8 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
+from lit_improved_gan.modules.progress import resume_after
+
 __all__ = ["CountingModule", "uncounted"]
 
 _KEPT = ("batches", "d_updates", "g_updates", "seed")
@@ -32,12 +34,21 @@ class CountingModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the counts; mark a checkpoint that is written between two updates of a batch."""
         checkpoint["improved_gan"] = {name: getattr(self, name) for name in (*_KEPT, "_mid_batch")}
+        checkpoint["improved_gan"]["batches_per_epoch"] = self.trainer.num_training_batches
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the counts."""
-        state = checkpoint["improved_gan"]
+        """Restore the counts, and the place in the epoch.
+
+        Raises:
+            ValueError: another kind of module made the checkpoint.
+        """
+        state = checkpoint.get("improved_gan", {})
+        missing = {*_KEPT, "_mid_batch", "batches_per_epoch"} - state.keys()
+        if missing:
+            raise ValueError(f"The checkpoint is not one of a {type(self).__name__}: it has no {sorted(missing)}.")
         for name in _KEPT:
             setattr(self, name, state[name])
+        resume_after(checkpoint, self.batches, state["batches_per_epoch"])
         if state["_mid_batch"]:
             rank_zero_warn(
                 f"This checkpoint was written in the middle of training batch {self.batches + 1}, after "
