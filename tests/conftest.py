@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import lightning.pytorch  # noqa: F401  # first imported inside a test, its log would go to that test's closed stream
 import pytest
 import torch
 from helpers import ROOT

@@ -47,8 +47,12 @@ class LastCheckpoint(Checkpoint):
         self._save(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save what there is when the run is interrupted, and say where; an error of the run itself saves nothing."""
-        if isinstance(exception, KeyboardInterrupt) and trainer.state.fn == TrainerFn.FITTING:
+        """Save what there is when the run is interrupted, and say where; an error of the run itself saves nothing.
+
+        Nor does an interrupt between two updates of a batch, where there is an earlier state.
+        """
+        between_updates = getattr(pl_module, "mid_batch", False) and self.path(trainer).is_file()
+        if isinstance(exception, KeyboardInterrupt) and trainer.state.fn == TrainerFn.FITTING and not between_updates:
             self._save(trainer)
         if self._saved >= 0:
             rank_zero_info(f"The state after {self._saved} training batches is in {self.path(trainer)}")
@@ -59,7 +63,12 @@ class LastCheckpoint(Checkpoint):
         path = self.path(trainer)
         partial: Any = path.with_suffix(".partial")
         path.parent.mkdir(parents=True, exist_ok=True)
-        trainer.save_checkpoint(partial, weights_only=False)
-        if trainer.is_global_zero:
-            os.replace(partial, path)
+        try:
+            trainer.save_checkpoint(partial, weights_only=False)
+            if trainer.is_global_zero:
+                os.replace(partial, path)
+        finally:
+            if trainer.is_global_zero:
+                partial.unlink(missing_ok=True)
+        trainer.strategy.barrier()  # no process goes on to read the old one
         self._saved = trainer.global_step

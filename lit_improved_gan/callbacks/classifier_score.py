@@ -1,4 +1,4 @@
-"""Classifier score and class histogram of samples, at validation and test."""
+"""Classifier score and class histogram of samples, while training and at test."""
 
 from typing import Any
 
@@ -15,38 +15,51 @@ class ClassifierScoreMonitor(Callback):
     """Let a classifier judge samples of the averaged generator.
 
     Logs ``classifier_score`` and its standard deviation over splits, ``confident_share`` (samples with a class above
-    0.9) and the share of samples in each class, ``class_0`` and so on, under ``val/`` and ``test/``. The same samples,
-    split over the processes, are judged each time; the state of training's noise is untouched.
+    0.9) and the share of samples in each class, ``class_0`` and so on: under ``val/`` every few epochs, under ``test/``
+    at the end. The same samples, split over the processes, are judged each time; the state of training's noise is
+    untouched.
 
-    Works on any LightningModule with ``sample(n, seed)`` that returns images ``(n, C, H, W)`` in [-1, 1].
+    Works on any LightningModule with ``sample(n, seed)`` that returns images ``(n, C, H, W)`` in [-1, 1], and with
+    ``batches`` or Lightning's ``global_step`` to count training batches.
 
     Args:
         classifier: checkpoint of a trained ``Classifier``; by default the one for digits that comes with the package.
         num_samples: samples judged at test, >= splits. The score depends on it: compare at equal numbers.
-        val_samples: samples judged at validation, >= splits; 0: none.
+        every_n_epochs: epochs between two looks while training; 0: none.
+        val_samples: samples judged at each look, >= splits.
         splits: groups over which mean and standard deviation are taken.
         seed: of the samples.
 
     Raises:
-        ValueError: the classifier takes other images than the module makes.
+        ValueError: an argument is out of its range; the classifier takes other images than the module makes.
+        TypeError: in ``setup``: the module has no ``sample``.
     """
 
     def __init__(
         self,
         classifier: str | None = None,
         num_samples: int = 5000,
+        every_n_epochs: int = 0,
         val_samples: int = 1000,
         splits: int = 10,
         seed: int = 0,
     ) -> None:
         self.classifier = load_classifier(classifier)
-        self.num_samples, self.val_samples, self.splits, self.seed = num_samples, val_samples, splits, seed
-        ClassifierScore(self.classifier.num_classes, num_samples, splits)  # says what is wrong with the numbers
-        if val_samples:
-            ClassifierScore(self.classifier.num_classes, val_samples, splits)
+        if every_n_epochs < 0:
+            raise ValueError(
+                f"Parameter `every_n_epochs` of ClassifierScoreMonitor should be 0 or more. Found {every_n_epochs}."
+            )
+        self.num_samples, self.every_n_epochs, self.val_samples = num_samples, every_n_epochs, val_samples
+        self.splits, self.seed = splits, seed
+        for samples in (num_samples, val_samples):
+            ClassifierScore(self.classifier.num_classes, samples, splits)  # says what is wrong with the numbers
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Check that the classifier takes the data's images."""
+        """Check that there are samples, and that the classifier takes the data's images."""
+        if not callable(getattr(pl_module, "sample", None)):
+            raise TypeError(
+                f"ClassifierScoreMonitor needs a method sample(n, seed) of {type(pl_module).__name__}. Found none."
+            )
         shape = getattr(trainer.datamodule, "image_shape", None)
         if shape is not None and tuple(shape) != self.classifier.image_shape:
             raise ValueError(
@@ -54,19 +67,23 @@ class ClassifierScoreMonitor(Callback):
                 f"The data has {tuple(shape)}: train one on this data and give its checkpoint."
             )
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Judge ``val_samples`` samples."""
-        if self.val_samples and not trainer.sanity_checking:
-            self._judge(trainer, pl_module, "val", self.val_samples)
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Judge ``val_samples`` samples where it is due."""
+        if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            values, _ = self._judge(trainer, pl_module, "val", self.val_samples)
+            pl_module.log_dict(values, logger=False)
+            for logger in trainer.loggers:
+                logger.log_metrics(values, step=getattr(pl_module, "batches", trainer.global_step))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Judge ``num_samples`` samples, and show the histogram."""
-        shares = self._judge(trainer, pl_module, "test", self.num_samples)
+        values, shares = self._judge(trainer, pl_module, "test", self.num_samples)
+        pl_module.log_dict(values)
         bars = "\n".join(f"  class {k}  {share:6.1%}  {'#' * round(100 * share)}" for k, share in enumerate(shares))
         rank_zero_info(f"class histogram of {self.num_samples} samples:\n{bars}")
 
     @torch.no_grad()
-    def _judge(self, trainer: Trainer, pl_module: Any, stage: str, n: int) -> list[float]:
+    def _judge(self, trainer: Trainer, pl_module: Any, stage: str, n: int) -> tuple[dict[str, float], list[float]]:
         classifier = self.classifier.to(pl_module.device)
         metric = ClassifierScore(classifier.num_classes, n, self.splits).to(pl_module.device)
         histogram = torch.zeros(classifier.num_classes + 1, dtype=torch.float64, device=pl_module.device)
@@ -82,5 +99,4 @@ class ClassifierScoreMonitor(Callback):
         *shares, confident = histogram.tolist()
         values = {"classifier_score": mean, "classifier_score_std": std, "confident_share": confident}
         values |= {f"class_{k}": share for k, share in enumerate(shares)}
-        pl_module.log_dict({f"{stage}/{name}": float(value) for name, value in values.items()}, rank_zero_only=False)
-        return shares
+        return {f"{stage}/{name}": float(value) for name, value in values.items()}, shares

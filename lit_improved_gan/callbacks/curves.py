@@ -65,4 +65,4 @@ def _panel(name: str) -> str:
         return "percent"
     if name.startswith("train/"):
         return "probability of real" if name.endswith(("d_real", "d_fake")) else "loss"
-    return name
+    return "share of samples" if "/class_" in name else name

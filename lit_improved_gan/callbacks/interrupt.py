@@ -40,8 +40,15 @@ class GracefulInterrupt(Callback):
         if self._asked:
             raise KeyboardInterrupt
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give Ctrl-C back."""
+        self._give_back()
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give Ctrl-C back."""
+        self._give_back()
+
+    def _give_back(self) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
             self._before = None

@@ -64,7 +64,8 @@ class LabelSmoothing(Callback):
         done = getattr(pl_module, "batches", trainer.global_step)
         pl_module.real_target = self.at(done)
         if self.final_target is not None and (done + 1) % trainer.log_every_n_steps == 0:
-            pl_module.log("real_target", pl_module.real_target)
+            for logger in trainer.loggers:
+                logger.log_metrics({"real_target": pl_module.real_target}, step=done + 1)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Give the module its own target back."""

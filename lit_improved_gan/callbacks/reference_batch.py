@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from lit_improved_gan.seeding import generator
@@ -21,7 +22,8 @@ class ReferenceBatch(Callback):
 
     Works on any LightningModule whose attribute ``network`` is an ``nn.Module``. A generator offers
     ``prior(n, generator)``; for a discriminator the datamodule offers ``reference_images(n, seed)``. The network
-    receives the batch by its method ``set_reference(batch)`` or, where it has none, as its attribute ``reference``.
+    and, where the module has one as ``network_average.network``, the average of its weights receive the batch by their
+    method ``set_reference(batch)`` or, without one, as their attribute ``reference``.
 
     Args:
         network: ``"generator"`` or ``"discriminator"``.
@@ -81,6 +83,13 @@ class ReferenceBatch(Callback):
         """Hand the batch over, moved to the module's device."""
         self._hand_over(pl_module)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hand over the checkpoint's batch."""
+        if self.batch is not None and trainer.state.fn != TrainerFn.FITTING:
+            self._hand_over(pl_module)
+
+    on_test_start = on_predict_start = on_validation_start
+
     def state_dict(self) -> dict[str, Any]:
         """The batch."""
         return {"batch": self.batch}
@@ -101,10 +110,14 @@ class ReferenceBatch(Callback):
     def _hand_over(self, pl_module: LightningModule) -> None:
         assert self.batch is not None  # setup or the checkpoint has set it
         network = self._network(pl_module)
-        batch = self.batch.to(next(network.parameters()))
-        if callable(set_reference := getattr(network, "set_reference", None)):
-            set_reference(batch)
-        else:
-            setattr(network, "reference", batch)  # noqa: B010  # the checkpoint has it in this callback's state
+        average = getattr(getattr(pl_module, f"{self.network}_average", None), "network", None)
+        for receiver in (network, average):
+            if receiver is None:
+                continue
+            batch = self.batch.to(next(network.parameters()))
+            if callable(set_reference := getattr(receiver, "set_reference", None)):
+                set_reference(batch)
+            else:
+                receiver.reference = batch  # the checkpoint has it in this callback's state
         with torch.no_grad():
             self.batch = batch.detach().cpu()

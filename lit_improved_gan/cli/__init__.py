@@ -4,7 +4,7 @@ import os
 import sys
 
 from lit_improved_gan import __version__
-from lit_improved_gan.cli.config_files import check_config_files, config_files, option
+from lit_improved_gan.cli.config_files import check_config_files, config_files, files_first, option
 from lit_improved_gan.cli.errors import UserError
 
 __all__ = ["main"]
@@ -20,7 +20,7 @@ _USAGE = """usage: lit-improved-gan {fit,validate,test,predict} [options]
   --ckpt_path PATH      go on from a checkpoint; `last`: the newest of the experiment
   --name, --runs        runs go to RUNS/NAME/0, 1, ...; by default runs/ and the name of the experiment
   --print_config        show all options as they are after merging, and stop
-  --model.OPTION, --data.OPTION, --trainer.OPTION    override anything in the config
+  --model.OPTION, --data.OPTION, --trainer.OPTION    override anything in the config, wherever they stand
 
 All options of a subcommand: lit-improved-gan fit --help"""
 _SUBCOMMANDS = ("fit", "validate", "test", "predict")
@@ -55,6 +55,7 @@ def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "--version"):  # answered at once: the imports below take seconds
         print(f"lit-improved-gan {__version__}" if args[:1] == ["--version"] else _USAGE)
         return 0 if args else 2
+    args = files_first(args)
     check_config_files(args)
     from lit_improved_gan.cli.launch import launch  # what takes seconds to import, only now
 

@@ -146,6 +146,8 @@ class App(LightningCLI):
         try:
             super()._run_subcommand(self.subcommand)
             status = 0
+            if torch.distributed.is_initialized():  # left to the end of the process, gloo may abort it
+                torch.distributed.destroy_process_group()
         finally:
             close(self.trainer.loggers, status)
 

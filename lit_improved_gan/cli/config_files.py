@@ -8,7 +8,7 @@ import yaml
 
 from lit_improved_gan.cli.errors import UserError
 
-__all__ = ["check_config_files", "config_files", "option"]
+__all__ = ["check_config_files", "config_files", "files_first", "option"]
 
 _KEYS = {
     "seed_everything",
@@ -43,15 +43,34 @@ def config_files(args: list[str]) -> list[Path]:
     return [Path(value) for value in option(args, "-c", "--config")]
 
 
+def files_first(args: list[str]) -> list[str]:
+    """The same command line with its config files before its options: a later file would override an option.
+
+    >>> files_first(["fit", "--data.val_size=3", "-c", "a.yaml", "--name", "x", "--config=b.yaml"])
+    ['fit', '-c', 'a.yaml', '--config=b.yaml', '--data.val_size=3', '--name', 'x']
+    """
+    files: list[str] = []
+    options: list[str] = []
+    rest = iter(args[1:])
+    for arg in rest:
+        if arg in ("-c", "--config"):
+            files += [arg, *([value] if (value := next(rest, None)) is not None else [])]
+        elif arg.startswith("--config=") or (arg.startswith("-c") and not arg.startswith("--")):
+            files.append(arg)
+        else:
+            options.append(arg)
+    return [*args[:1], *files, *options]
+
+
 def check_config_files(args: list[str]) -> None:
     """Refuse what the merging of config files would do silently.
 
     A list in a later file replaces the list of an earlier one, and ``callbacks+:`` before the list it adds to leaks its
-    arguments into other callbacks. A file overrides the options that stand before it.
+    arguments into other callbacks.
 
     Raises:
-        UserError: a file is missing or no mapping, an overlay stands before the experiment, callbacks or loggers are
-            replaced, or an option stands before a file.
+        UserError: a file is missing or no mapping, an overlay stands before the experiment, or callbacks or loggers are
+            replaced.
     """
     experiment: Path | None = None
     owner: dict[str, Path] = {}
@@ -67,7 +86,7 @@ def check_config_files(args: list[str]) -> None:
         for key in ("callbacks", "logger"):
             if key in trainer and key in owner:
                 raise UserError(
-                    f"`trainer.{key}` in {path} would replace that of {owner[key]}. Write `{key}+:` to add to it."
+                    f"`trainer.{key}` in {path} would replace the one in {owner[key]}. Write `{key}+:` to add to it."
                 )
             if key in trainer or f"{key}+" in trainer:
                 owner.setdefault(key, path)
@@ -80,10 +99,6 @@ def check_config_files(args: list[str]) -> None:
 
 
 def _check_options(args: list[str], owner: dict[str, Path]) -> None:
-    last = max((i for i, arg in enumerate(args) if _names_a_file(arg)), default=0)
-    early = [arg for arg in args[1:last] if arg.startswith("--") and not _names_a_file(arg)]
-    if early:
-        raise UserError(f"The config file after `{early[0]}` would override it. Put the options behind the last file.")
     if "callbacks" in owner and any(True for _ in option(args, "--trainer.callbacks")):
         raise UserError(
             f"`--trainer.callbacks` would replace the callbacks of {owner['callbacks']}. Write "
@@ -91,10 +106,6 @@ def _check_options(args: list[str], owner: dict[str, Path]) -> None:
         )
     if any(True for _ in option(args, "--trainer")):
         raise UserError("`--trainer` would replace all of the trainer's options. Give them as `--trainer.OPTION`.")
-
-
-def _names_a_file(arg: str) -> bool:
-    return arg.startswith("--config") or (arg.startswith("-c") and not arg.startswith("--"))
 
 
 def _is_experiment(content: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Run the command line's application, and turn what goes wrong before training into one message."""
 
+import errno
 import logging
 import warnings
 
@@ -61,8 +62,10 @@ def launch(args: list[str]) -> int:
             if app is not None:
                 app.forget_directory()
             raise UserError(_describe(error)) from error
-        if isinstance(error, (UserError, OSError, MisconfigurationException)):  # a full disk, a metric never logged
-            raise UserError(f"{_describe(error)}\nWhat was saved before is in {app.directory}.") from error
+        unlogged = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
+        if unlogged or isinstance(error, OSError):  # a callback's `monitor` is not logged, or the disk is full
+            full = "The disk is full: " if getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT) else ""
+            raise UserError(f"{full}{_describe(error)}\nWhat was saved before is in {app.directory}.") from error
         raise  # a fault of the code, not of the input: its traceback is wanted
     return 0
 

@@ -94,7 +94,7 @@ class RunDirectory(Callback):
             folder, before = Path(callback.dirpath), state["dirpath"]
 
             def moved(path: str, before: str = before, folder: Path = folder) -> str:
-                return str(folder / Path(path).relative_to(before)) if path else path
+                return str(folder / os.path.relpath(path, before)) if path else path
 
             if not Path(moved(state["best_model_path"])).is_file():  # a new run begins with no best
                 del checkpoint["callbacks"][callback.state_key]

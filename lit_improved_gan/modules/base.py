@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from lit_improved_gan.losses import GeneratorLoss
 from lit_improved_gan.modules.average import AveragedNetwork
-from lit_improved_gan.modules.batches import check_images, deal, named_streams
+from lit_improved_gan.modules.batches import check_images, check_labels, deal, named_streams
 from lit_improved_gan.modules.counting import CountingModule, uncounted
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.preparation import (
     check_discriminator,
     check_generator,
     datamodule_of,
+    make_optimizer,
+    make_schedule,
     needs_images,
     reference_images,
 )
@@ -175,13 +177,10 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """Both players' optimizers, D's first, and the schedules there are."""
-        players = [
-            (self.discriminator, self.discriminator_optimizer, self.discriminator_scheduler),
-            (self.generator, self.generator_optimizer, self.generator_scheduler),
-        ]
-        optimizers = [make([p for p in net.parameters() if p.requires_grad]) for net, make, _ in players]
-        schedules = [make(o) for o, (_, _, make) in zip(optimizers, players, strict=True) if make is not None]
-        return optimizers, schedules
+        d_optimizer = make_optimizer("discriminator_optimizer", self.discriminator_optimizer, self.discriminator)
+        g_optimizer = make_optimizer("generator_optimizer", self.generator_optimizer, self.generator)
+        schedulers = [(self.discriminator_scheduler, d_optimizer), (self.generator_scheduler, g_optimizer)]
+        return [d_optimizer, g_optimizer], [make_schedule(make, optimizer) for make, optimizer in schedulers if make]
 
     # --- one training batch ---
 
@@ -194,7 +193,7 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
         for_d, for_g = deal(parts, self.d_updates_per_batch, self.g_updates_per_batch)
         size = len(for_d[0]["unlabelled"])
         self._seed_noise()
-        self._mid_batch = True
+        self.mid_batch = True
         logs: dict[str, Tensor] = {}
         for i, part in enumerate(for_d):
             with torch.no_grad():
@@ -212,7 +211,7 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
         self.discriminator_average.update(self.discriminator, self.batches)
         self._log(logs, d_optimizer, g_optimizer)
         self._step_schedules()
-        self._mid_batch = False
+        self.mid_batch = False
 
     @contextmanager
     def _update(self, optimizer: LightningOptimizer, counted: bool) -> Iterator[Minimise]:
@@ -240,6 +239,10 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
         return DiscriminatorOutput(output, {}) if isinstance(output, Tensor) else output
 
     # --- noise ---
+
+    @torch.no_grad()
+    def _logits_of(self, images: Tensor) -> int:
+        return self.as_output(self.discriminator_average(images)).logits.shape[1]
 
     @property
     def _seed(self) -> int:
@@ -272,18 +275,12 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
             "lr/discriminator": d_optimizer.param_groups[0]["lr"],
             "lr/generator": g_optimizer.param_groups[0]["lr"],
         }
-        self.log_dict(losses, prog_bar=True)
-        self.log_dict(counts)
-        self.log("step", float(self.batches))  # the loggers' axis: training batches done
-
-    def on_validation_epoch_end(self) -> None:
-        """Put the metrics of validation at the training batches done: Lightning counts one fewer here."""
-        self.log("step", float(self.batches))
+        self.log_at(self.batches, counts, losses)
 
     def _step_schedules(self) -> None:
         schedules = self.lr_schedulers() or []
         for schedule in schedules if isinstance(schedules, list) else [schedules]:
-            schedule.step()  # type: ignore[call-arg]  # one that needs a metric was refused
+            schedule.step()  # type: ignore[call-arg]  # one that needs a metric is refused
 
     def _check_first(self, parts: Mapping[str, Any]) -> None:
         """Check the first training batch of a fit; later ones come from the same place."""
@@ -297,6 +294,8 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
             )
         shape = tuple(self.sample(1).shape[1:])
         for name in self.streams:
-            part = parts[name]
-            check_images(part.images if isinstance(part, LabelledBatch) else part, shape, f"Training images (`{name}`)")
+            part, source = parts[name], f"Training images (`{name}`)"
+            check_images(part.images if isinstance(part, LabelledBatch) else part, shape, self.dtype, source)
+            if isinstance(part, LabelledBatch):
+                check_labels(part.labels, self.outputs or self._logits_of(part.images[:2]))
         self._images_checked = True

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lit_improved_gan.types import LabelledBatch
 
-__all__ = ["check_images", "deal", "named_streams", "shares"]
+__all__ = ["check_images", "check_labels", "deal", "named_streams", "shares"]
 
 
 def named_streams(batch: Any) -> Mapping[str, Any]:
@@ -18,7 +18,8 @@ def named_streams(batch: Any) -> Mapping[str, Any]:
     G: such a loader has no second stream.
     """
     if isinstance(batch, Mapping):
-        return batch
+        pair = batch.get("labelled")  # collating turns a LabelledBatch into a list
+        return {**batch, "labelled": LabelledBatch(*pair)} if isinstance(pair, (tuple, list)) else batch
     images = batch[0] if isinstance(batch, (tuple, list)) else batch
     return {"unlabelled": images, "matching": images}
 
@@ -54,15 +55,19 @@ def deal(parts: Mapping[str, Any], d_updates: int, g_updates: int) -> tuple[list
 
 
 @torch.no_grad()
-def check_images(images: Tensor, shape: tuple[int, ...], source: str) -> None:
-    """Check that images are float ``(N, C, H, W)`` in [-1, 1], of the shape that the generator makes.
+def check_images(images: Tensor, shape: tuple[int, ...], dtype: torch.dtype | str, source: str) -> None:
+    """Check that images are ``(N, C, H, W)`` in [-1, 1], of the shape and type that the generator makes.
 
     Raises:
         ValueError: they are not; the message says what was found and what to do.
     """
     wanted = f"float images in [-1, 1] of shape (N, {', '.join(map(str, shape))})"
+    if not isinstance(images, Tensor):
+        raise ValueError(f"{source} should be {wanted}. Found {type(images).__name__}: make it a tensor.")
     if not images.is_floating_point():
         raise ValueError(f"{source} should be {wanted}. Found {images.dtype}: scale 0..255 by x / 127.5 - 1.")
+    if images.dtype != dtype:
+        raise ValueError(f"{source} should be {wanted}, {dtype} as the networks are. Found {images.dtype}.")
     if tuple(images.shape[1:]) != tuple(shape):
         raise ValueError(
             f"{source} should be {wanted}, as the generator makes them. Found {tuple(images.shape)}: set `image_shape` "
@@ -71,3 +76,16 @@ def check_images(images: Tensor, shape: tuple[int, ...], source: str) -> None:
     low, high = float(images.min()), float(images.max())
     if not (low >= -1 - 1e-4 and high <= 1 + 1e-4):  # written so that NaN fails, too
         raise ValueError(f"{source} should be {wanted}. Found values in [{low:g}, {high:g}]: rescale them.")
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Check that labels are classes that D has a logit for.
+
+    Raises:
+        ValueError: they are not.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if not 0 <= low <= high < classes:
+        raise ValueError(
+            f"Labels should be in 0..{classes - 1}, as D has {classes} logits. Found {low}..{high}: set num_outputs."
+        )

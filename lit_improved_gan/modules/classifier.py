@@ -4,14 +4,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from lit_improved_gan.modules.average import AveragedNetwork
-from lit_improved_gan.modules.batches import check_images
+from lit_improved_gan.modules.axis import BatchAxis
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
-from lit_improved_gan.modules.preparation import check_discriminator, datamodule_of, needs_images, reference_images
+from lit_improved_gan.modules.preparation import (
+    check_discriminator,
+    datamodule_of,
+    make_optimizer,
+    make_schedule,
+    needs_images,
+    reference_images,
+)
 from lit_improved_gan.modules.progress import resume_after
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.seeding import current_seed, mix
@@ -20,7 +26,7 @@ from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, Optimizer
 __all__ = ["Classifier"]
 
 
-class Classifier(LightningModule):
+class Classifier(BatchAxis):
     """Cross-entropy on labelled images; validation and test report ``error_percent`` of the averaged weights.
 
     Args:
@@ -29,8 +35,11 @@ class Classifier(LightningModule):
         optimizer: makes the optimizer.
         scheduler: makes the learning-rate schedule, stepped once per training batch.
         average: rate of the average of the weights, in (0, 1]; 1: the last weights.
-        init_images: images for the data-dependent initialisation of a network that has ``initialize``.
+        init_images: images for the data-dependent initialisation of a network that has ``initialize``, >= 2.
         seed: of all noise in training; ``None``: the seed of ``seed_everything``.
+
+    Raises:
+        ValueError: an argument is out of its range; in ``setup``: network and data do not fit together.
     """
 
     def __init__(
@@ -43,6 +52,10 @@ class Classifier(LightningModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
+        if init_images < 2:
+            raise ValueError(
+                f"Parameter `init_images` of Classifier should be 2 or more. Found init_images={init_images}."
+            )
         save_plain_hyperparameters(self)
         self.network, self.average = network, AveragedNetwork(network, average)
         self.optimizer, self.scheduler = optimizer, scheduler
@@ -66,22 +79,25 @@ class Classifier(LightningModule):
         if self.seed is None:
             self.seed = current_seed()
         data = datamodule_of(self)
-        images = reference_images(self, self.init_images, self.seed)
-        check_images(images, data.image_shape, "Training images")
-        check_discriminator(self.network, images[:2], data.num_classes)
+        if data is not None and hasattr(data, "reference_images"):
+            check_discriminator(self.network, reference_images(self, 2, self.seed), data.num_classes)
         if stage == "fit" and not self.initialized and needs_images(self.network):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(mix(self.seed, "initialize"))
-                self.network.initialize(images)  # type: ignore[operator]  # needs_images has found it
-            self.average.restart(self.network)
+            self.initialize(reference_images(self, self.init_images, self.seed))
+
+    def initialize(self, images: Tensor) -> None:
+        """Initialise the network from images ``(N, C, H, W)`` in [-1, 1]; ``fit`` does it with the datamodule's."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(self.seed or 0, "initialize"))
+            self.network.initialize(images)  # type: ignore[operator]  # it has one
+        self.average.restart(self.network)
         self.initialized.fill_(True)
 
     def configure_optimizers(self) -> Any:
         """The optimizer, and its schedule if there is one."""
-        optimizer = self.optimizer([p for p in self.network.parameters() if p.requires_grad])
+        optimizer = make_optimizer("optimizer", self.optimizer, self.network)
         if self.scheduler is None:
             return optimizer
-        return [optimizer], [{"scheduler": self.scheduler(optimizer), "interval": "step"}]
+        return [optimizer], [{"scheduler": make_schedule(self.scheduler, optimizer), "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the seed: a run resumed under another one keeps its own noise."""
@@ -99,13 +115,13 @@ class Classifier(LightningModule):
         self.seed = state["seed"]
         resume_after(checkpoint, checkpoint["global_step"], state["batches_per_epoch"])
 
-    def training_step(self, batch: dict[str, LabelledBatch], batch_idx: int) -> Tensor:
-        """Cross-entropy of one batch."""
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Cross-entropy of one batch: (images, labels), or a dict of an ``ImageDataModule`` with them."""
         torch.default_generator.manual_seed(mix(self.seed or 0, self.batches, self.global_rank))
-        images, labels = batch["labelled"]
+        images, labels = batch["labelled"] if isinstance(batch, dict) else batch
         loss = F.cross_entropy(self._logits(self.network, images), labels)
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("step", float(self.batches + 1))  # the loggers' axis: training batches done
+        if (self.batches + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log_at(self.batches + 1, {}, {"train/loss": loss.detach()})
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -126,10 +142,6 @@ class Classifier(LightningModule):
         """Count the errors on held-out images."""
         self.val_error.update(100.0 * (self(batch.images).argmax(1) != batch.labels))
         self.log("val/error_percent", self.val_error, on_epoch=True, prog_bar=True)
-
-    def on_validation_epoch_end(self) -> None:
-        """Put the metrics of validation at the training batches done: Lightning counts one fewer here."""
-        self.log("step", float(self.batches))
 
     def test_step(self, batch: LabelledBatch, batch_idx: int) -> None:
         """Count the errors on test images."""

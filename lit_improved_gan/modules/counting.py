@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
+from lit_improved_gan.modules.axis import BatchAxis
 from lit_improved_gan.modules.progress import resume_after
 
 __all__ = ["CountingModule", "uncounted"]
@@ -15,7 +15,7 @@ __all__ = ["CountingModule", "uncounted"]
 _KEPT = ("batches", "d_updates", "g_updates", "seed")
 
 
-class CountingModule(LightningModule):
+class CountingModule(BatchAxis):
     """Counts, and saves with them the seed of the noise.
 
     Attributes:
@@ -23,17 +23,18 @@ class CountingModule(LightningModule):
         d_updates: updates of the discriminator done.
         g_updates: updates of the generator done.
         seed: of all noise in training; a resumed run keeps that of its checkpoint.
+        mid_batch: whether some updates of a batch are done and others are not.
     """
 
     def __init__(self, seed: int | None) -> None:
         super().__init__()
         self.batches = self.d_updates = self.g_updates = 0
         self.seed = seed
-        self._mid_batch = False
+        self.mid_batch = False
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the counts; mark a checkpoint that is written between two updates of a batch."""
-        checkpoint["improved_gan"] = {name: getattr(self, name) for name in (*_KEPT, "_mid_batch")}
+        checkpoint["improved_gan"] = {name: getattr(self, name) for name in (*_KEPT, "mid_batch")}
         checkpoint["improved_gan"]["batches_per_epoch"] = self.trainer.num_training_batches
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -43,13 +44,13 @@ class CountingModule(LightningModule):
             ValueError: another kind of module made the checkpoint.
         """
         state = checkpoint.get("improved_gan", {})
-        missing = {*_KEPT, "_mid_batch", "batches_per_epoch"} - state.keys()
+        missing = {*_KEPT, "mid_batch", "batches_per_epoch"} - state.keys()
         if missing:
             raise ValueError(f"The checkpoint is not one of a {type(self).__name__}: it has no {sorted(missing)}.")
         for name in _KEPT:
             setattr(self, name, state[name])
         resume_after(checkpoint, self.batches, state["batches_per_epoch"])
-        if state["_mid_batch"]:
+        if state["mid_batch"]:
             rank_zero_warn(
                 f"This checkpoint was written in the middle of training batch {self.batches + 1}, after "
                 f"{self.d_updates} updates of D and {self.g_updates} of G: a run resumed from it is not exact."

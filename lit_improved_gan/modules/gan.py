@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lit_improved_gan.losses import AdversarialLoss, GeneratorLoss, NonSaturatingLoss, real_logit
 from lit_improved_gan.modules.base import AdversarialModule
+from lit_improved_gan.modules.preparation import check_loss
 from lit_improved_gan.types import LabelledBatch
 
 __all__ = ["GAN"]
@@ -40,6 +41,8 @@ class GAN(AdversarialModule):
             AdversarialLoss() if discriminator_loss is None else discriminator_loss,
             **kwargs,
         )
+        check_loss("discriminator_loss", self.discriminator_loss, "real", "fake")
+        check_loss("generator_loss", self.generator_loss, "fake", "real")
 
     def discriminator_step(self, batch: Mapping[str, Any], fake: Tensor) -> dict[str, Tensor]:
         """D's loss on real and on generated images."""

@@ -1,15 +1,27 @@
 """What is checked, and taken from the data, before training starts."""
 
+import inspect
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lit_improved_gan.seeding import generator
-from lit_improved_gan.types import DiscriminatorOutput, Prior
+from lit_improved_gan.types import DiscriminatorOutput, OptimizerFactory, Prior, SchedulerFactory
 
-__all__ = ["check_discriminator", "check_generator", "datamodule_of", "needs_images", "reference_images"]
+__all__ = [
+    "check_discriminator",
+    "check_generator",
+    "check_loss",
+    "datamodule_of",
+    "make_optimizer",
+    "make_schedule",
+    "needs_images",
+    "reference_images",
+]
 
 
 def datamodule_of(module: LightningModule) -> Any:
@@ -36,6 +48,48 @@ def reference_images(module: LightningModule, n: int, seed: int) -> Tensor:
         )
     images: Tensor = source(n, seed)
     return images.to(next(module.parameters()))
+
+
+def make_optimizer(parameter: str, make: OptimizerFactory, network: nn.Module) -> Optimizer:
+    """The optimizer of a network's trained parameters.
+
+    Raises:
+        ValueError: it cannot be made; the message names ``parameter``.
+    """
+    try:
+        return make([p for p in network.parameters() if p.requires_grad])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Parameter `{parameter}`: {error}") from error
+
+
+def make_schedule(make: SchedulerFactory, optimizer: Optimizer) -> LRScheduler:
+    """A learning-rate schedule that is stepped once per training batch.
+
+    Raises:
+        ValueError: it wants a metric at each step.
+    """
+    schedule = make(optimizer)
+    if isinstance(schedule, ReduceLROnPlateau):
+        raise ValueError(
+            "A schedule is stepped once per training batch, without a metric. Found ReduceLROnPlateau: use one that "
+            "depends on the step alone, such as LinearDecay."
+        )
+    return schedule
+
+
+def check_loss(parameter: str, loss: nn.Module, *arguments: str) -> None:
+    """Check that a loss can be called with these arguments.
+
+    Raises:
+        ValueError: it takes others.
+    """
+    try:
+        inspect.signature(loss.forward).bind(*arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"Parameter `{parameter}` is called with ({', '.join(arguments)}). {type(loss).__name__} takes "
+            f"{inspect.signature(loss.forward)}."
+        ) from error
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from lit_improved_gan.modules.average import AveragedNetwork
-from lit_improved_gan.seeding import generator
+from lit_improved_gan.seeding import current_seed, generator
 
 __all__ = ["SamplingModule"]
 
@@ -39,8 +39,8 @@ class SamplingModule(LightningModule):
         return torch.cat([self._numbered_samples(part, seed) for part in torch.arange(n).split(chunk)])
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Samples by number, see :meth:`sample`; their seed is the module's."""
-        return self._numbered_samples(batch.cpu(), self.seed or 0)
+        """Samples by number, see :meth:`sample`; their seed is that of ``seed_everything``."""
+        return self._numbered_samples(batch.cpu(), current_seed())
 
     def _numbered_samples(self, numbers: Tensor, seed: int) -> Tensor:
         rows = [self.generator.prior(1, generator(seed, "sample", i)) for i in numbers.tolist()]  # type: ignore[operator]

@@ -8,7 +8,7 @@ from torchmetrics import MeanMetric
 
 from lit_improved_gan.losses import FeatureMatchingLoss, GeneratorLoss, SemiSupervisedLoss
 from lit_improved_gan.modules.base import AdversarialModule
-from lit_improved_gan.modules.preparation import datamodule_of
+from lit_improved_gan.modules.preparation import check_loss, datamodule_of
 from lit_improved_gan.types import LabelledBatch
 
 __all__ = ["SemiSupervisedGAN"]
@@ -46,6 +46,8 @@ class SemiSupervisedGAN(AdversarialModule):
             SemiSupervisedLoss() if discriminator_loss is None else discriminator_loss,
             **kwargs,
         )
+        check_loss("discriminator_loss", self.discriminator_loss, "labelled", "labels", "unlabelled", "fake")
+        check_loss("generator_loss", self.generator_loss, "fake", "real")
         self.val_error, self.test_error = MeanMetric(), MeanMetric()
 
     @property

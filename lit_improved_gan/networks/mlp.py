@@ -13,6 +13,14 @@ from lit_improved_gan.types import DiscriminatorOutput
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
 
 
+def _check_sizes(network: str, **parameters: Sequence[int]) -> None:
+    for name, sizes in parameters.items():
+        wanted = 3 if name == "image_shape" else len(sizes)
+        if len(sizes) != wanted or not all(size >= 1 for size in sizes):
+            many = "(C, H, W), each" if name == "image_shape" else "a size,"
+            raise ValueError(f"Parameter `{name}` of {network} should be {many} 1 or more. Found {list(sizes)}.")
+
+
 class MLPGenerator(nn.Module):
     """Noise to images: dense layers with softplus and batch norm without gain, the last weight-normalised, sigmoid.
 
@@ -20,6 +28,9 @@ class MLPGenerator(nn.Module):
         image_shape: (C, H, W) of an image.
         latent_size: length of the input noise.
         hidden: sizes of the hidden layers.
+
+    Raises:
+        ValueError: a size is below 1.
 
     Shapes:
         ``(N, latent_size)`` to ``(N, C, H, W)`` in [-1, 1].
@@ -32,6 +43,7 @@ class MLPGenerator(nn.Module):
         self, image_shape: Sequence[int] = (1, 8, 8), latent_size: int = 100, hidden: Sequence[int] = (500, 500)
     ) -> None:
         super().__init__()
+        _check_sizes("MLPGenerator", image_shape=image_shape, latent_size=[latent_size], hidden=hidden)
         self.image_shape, self.latent_size = tuple(image_shape), latent_size
         layers: list[nn.Module] = []
         size = latent_size
@@ -66,6 +78,9 @@ class MLPDiscriminator(nn.Module):
         input_noise: standard deviation of the noise on the pixels, which are mapped to [0, 1] first.
         hidden_noise: standard deviation of the noise before every later layer.
 
+    Raises:
+        ValueError: a size is below 1, or a standard deviation negative.
+
     Shapes:
         ``(N, C, H, W)`` in [-1, 1] to logits ``(N, num_outputs)`` and features ``hidden1``, ``hidden2``, ...: each
         hidden layer's activations ``(N, width)``, before the next layer's noise.
@@ -88,6 +103,7 @@ class MLPDiscriminator(nn.Module):
         hidden_noise: float = 0.5,
     ) -> None:
         super().__init__()
+        _check_sizes("MLPDiscriminator", image_shape=image_shape, num_outputs=[num_outputs], hidden=hidden)
         self.image_shape = tuple(image_shape)
         sizes = [prod(self.image_shape), *hidden]
         self.hidden = nn.ModuleList(

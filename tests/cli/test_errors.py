@@ -45,6 +45,25 @@ def expect(result, *words: str) -> None:
         (["--trainer.default_root_dir=here"], ["default_root_dir", "--runs"]),
         (["--trainer.callbacks=lit_improved_gan.Curves"], ["--trainer.callbacks", "replace", "--trainer.callbacks+="]),
         (["--ckpt_path=none.ckpt"], ["none.ckpt"]),
+        (["--trainer.log_every_n_steps=0"], ["log_every_n_steps should be 1 or more"]),
+        (["--trainer.check_val_every_n_epoch=0"], ["check_val_every_n_epoch should be 1 or more"]),
+        (["--trainer.overfit_batches=1"], ["overfit_batches"]),
+        (["--trainer.max_steps=0"], ["max_steps 0", "nothing"]),
+        (["--trainer.max_epochs=0"], ["max_epochs 0", "nothing"]),
+        (["--trainer.limit_train_batches=0"], ["limit_train_batches 0", "nothing"]),
+        (["--trainer.limit_test_batches=0"], ["limit_test_batches 0", "nothing"]),
+        (['--trainer={"callbacks": []}'], ["`--trainer` would replace", "--trainer.OPTION"]),
+        (["--threads=0"], ["--threads", "Found 0"]),
+        (["--name="], ["--name", "''"]),
+        (["--name=../elsewhere"], ["--name", "../elsewhere"]),
+        (["--model.generator.latent_size=0"], ["`latent_size` of MLPGenerator", "[0]"]),
+        (["--model.generator.hidden=[20,0]"], ["`hidden` of MLPGenerator", "[20, 0]"]),
+        (["--model.discriminator.image_shape=[8,8]"], ["`image_shape` of MLPDiscriminator", "(C, H, W)", "[8, 8]"]),
+        (["--model.discriminator.input_noise=-1"], ["`std`", "-1"]),
+        (["--model.init_images=1"], ["init_images=1"]),
+        (["--model.generator_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau"], ["ReduceLROnPlateau"]),
+        (["--model.discriminator_loss=lit_improved_gan.AdversarialLoss"],
+         ["`discriminator_loss`", "labelled, labels, unlabelled, fake", "AdversarialLoss takes"]),
         (["--ckpt_path=last"], ["--ckpt_path last", "runs/digits/*/checkpoints/last.ckpt"]),
     ],
     ids=lambda value: value[0].lstrip("-") if isinstance(value, list) and value[0].startswith("-") else "",
@@ -68,8 +87,18 @@ def test_bad_option(run, tmp_path, arguments: list[str], words: list[str]) -> No
         ("trainer: {callbacks+: [{class_path: lit_improved_gan.LabelSmothing}]}", ["LabelSmothing"]),
         (
             "trainer: {callbacks: [{class_path: lit_improved_gan.Curves}]}",
-            ["would replace the callbacks", "callbacks+:"],
+            ["`trainer.callbacks`", "would replace", "callbacks+:"],
         ),
+        (
+            "trainer: {logger: [{class_path: lightning.pytorch.loggers.CSVLogger, init_args: {save_dir: .}}]}",
+            ["metrics.csv is written anyway"],
+        ),
+        (
+            "trainer: {callbacks+: [{class_path: lit_improved_gan.ReferenceBatch},"
+            " {class_path: lit_improved_gan.ReferenceBatch}]}",
+            ["more than one stateful callback"],
+        ),
+        ("trainer:", ["trainer", "nothing"]),
         ("modl: {}", ["modl"]),
         ("trainer: 3", ["trainer", "3"]),
         ("- a\n- b", ["should hold options"]),
@@ -79,6 +108,27 @@ def test_bad_option(run, tmp_path, arguments: list[str], words: list[str]) -> No
 def test_bad_overlay(run, tmp_path, text: str, words: list[str]) -> None:
     (tmp_path / "overlay.yaml").write_text(text)
     expect(run(*FIT, "-c", "overlay.yaml", *SMALL), *words)
+
+
+def test_a_file_is_checked_however_it_is_given(run, tmp_path) -> None:
+    (tmp_path / "overlay.yaml").write_text("trainer: {callbacks: [{class_path: lit_improved_gan.Curves}]}")
+    for given in (["-coverlay.yaml"], ["--config=overlay.yaml"], ["-c", "overlay.yaml"]):
+        expect(run(*FIT, *given, *SMALL), "`trainer.callbacks` in overlay.yaml would replace")
+
+
+def test_loggers_of_two_overlays_add_up_and_are_not_replaced(run, tmp_path) -> None:
+    both = ("-c", "configs/trainer/wandb.yaml", "-c", "configs/trainer/tensorboard.yaml")
+    shown = run(*FIT, *both, "--print_config").out
+    assert "WandbLogger" in shown
+    assert "TensorBoardLogger" in shown
+    (tmp_path / "overlay.yaml").write_text("trainer: {logger: [{class_path: lightning.pytorch.loggers.WandbLogger}]}")
+    expect(run(*FIT, *both, "-c", "overlay.yaml", *SMALL), "`trainer.logger` in overlay.yaml would replace")
+
+
+def test_an_option_wins_over_a_file_wherever_it_stands(run) -> None:
+    result = run("fit", "--seed_everything=9", "--data.val_size=7", "-c", "configs/digits.yaml", "--print_config")
+    assert "seed_everything: 9\n" in result.out
+    assert "val_size: 7\n" in result.out
 
 
 def test_an_overlay_before_the_experiment_is_refused(run) -> None:
@@ -112,6 +162,54 @@ def test_options_that_the_checkpoint_would_override_are_reported(run, trained) -
     expect(result, "--model.discriminator_loss.unlabelled_weight", "0.33", "4.0")
     config = run(*FIT, *SMALL, "--ckpt_path", trained, "--model.generator_average=0.5")
     expect(config, "--model.generator_average", "0.5")
+
+
+def test_a_seed_that_the_checkpoint_would_override_is_reported(run, trained) -> None:
+    expect(run("fit", "--ckpt_path", trained, "--data.label_seed=7"), "--data.label_seed: given 7", "has 0")
+    result = run("fit", "--ckpt_path", trained, "--trainer.max_steps=6", "--seed_everything=7")
+    assert result.status == 0, result.err
+    assert "goes on with its own seed 0, not with --seed_everything 7" in result.out
+
+
+@pytest.mark.parametrize("subcommand", ["validate", "test", "predict"])
+def test_nothing_but_fit_runs_without_a_checkpoint(run, tmp_path, subcommand: str) -> None:
+    expect(run(subcommand, "-c", "configs/digits.yaml"), f"`{subcommand}` needs --ckpt_path")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_nothing_to_validate_on_or_to_sample_from_is_said(run, trained, tmp_path) -> None:
+    expect(run("validate", "--ckpt_path", trained, "--data.val_size=0"), "no held-out images", "--data.val_size")
+    assert run("fit", "-c", "configs/digits_supervised.yaml", *SMALL).status == 0
+    result = run("predict", "--ckpt_path", "runs/digits_supervised/0/checkpoints/last.ckpt")
+    expect(result, "`predict` writes samples", "Classifier")
+    assert {path.name for path in (tmp_path / "runs" / "digits_supervised").iterdir()} == {"0"}
+
+
+def test_a_checkpoint_of_another_module_is_refused(run, trained) -> None:
+    state = torch.load(trained, weights_only=True)
+    del state["improved_gan"], state["hyper_parameters"]
+    torch.save(state, trained)
+    expect(run("test", "--ckpt_path", trained), "not one of a SemiSupervisedGAN")
+
+
+def test_a_metric_that_is_never_logged_is_named(run, tmp_path) -> None:
+    monitor = "{class_path: lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: val/nope}}"
+    (tmp_path / "overlay.yaml").write_text(f"trainer: {{callbacks+: [{monitor}]}}")
+    result = run(*FIT, "-c", "overlay.yaml", "--trainer.max_epochs=2", "--trainer.check_val_every_n_epoch=1")
+    assert result.status == 2
+    assert "val/nope" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_an_interrupt_before_training_is_no_traceback(monkeypatch, capsys) -> None:
+    from lit_improved_gan import cli
+
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    assert cli.main(["fit"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_a_damaged_checkpoint_is_named(run, trained) -> None:

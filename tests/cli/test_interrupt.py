@@ -32,5 +32,5 @@ def test_ctrl_c_keeps_the_last_state_and_says_where(tmp_path) -> None:
     assert said is not None, out
     state = torch.load(tmp_path / said[2], weights_only=True)
     assert state["improved_gan"]["batches"] == state["global_step"] == int(said[1]) > 0
-    assert state["improved_gan"]["_mid_batch"] is False
+    assert state["improved_gan"]["mid_batch"] is False
     assert state["improved_gan"]["d_updates"] == state["improved_gan"]["g_updates"]

@@ -1,0 +1,36 @@
+"""The axis of everything that is logged: training batches done."""
+
+from collections.abc import Mapping
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+
+__all__ = ["BatchAxis"]
+
+
+class BatchAxis(LightningModule):
+    """Logs at the number of training batches done, where Lightning is one behind.
+
+    (Logging a metric ``step``, Lightning's way of choosing the axis, would put a stale number into the file names of
+    ``ModelCheckpoint``.)
+    """
+
+    def log_at(self, batches: int, metrics: Mapping[str, Tensor | float], shown: Mapping[str, Tensor]) -> None:
+        """Log ``metrics`` and ``shown`` after ``batches`` training batches; ``shown`` goes to the progress bar, too."""
+        self.log_dict(dict(shown), prog_bar=True, logger=False)
+        values = {name: float(value) for name, value in {**metrics, **shown}.items()}
+        for logger in self.loggers:
+            logger.log_metrics(values, step=batches)
+
+    def on_validation_epoch_end(self) -> None:
+        """Count the batch that validation follows: its metrics are logged next."""
+        self._shift(1)
+
+    def on_validation_end(self) -> None:
+        """Back to Lightning's count."""
+        self._shift(-1)
+
+    def _shift(self, by: int) -> None:
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            self.trainer.fit_loop.epoch_loop._batches_that_stepped += by
