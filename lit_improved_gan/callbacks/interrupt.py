@@ -24,8 +24,8 @@ class GracefulInterrupt(Callback):
             raise KeyboardInterrupt
         self._asked = True
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over Ctrl-C; only a main thread can."""
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over Ctrl-C, after Lightning has noted whose it was; only a main thread can."""
         if threading.current_thread() is threading.main_thread():
             self._asked = False
             self._before = signal.signal(signal.SIGINT, self._handle)

@@ -33,6 +33,13 @@ def test_the_batch_depends_on_its_seed_alone_and_survives_a_resume(network: str,
     )
     assert torch.equal(resumed.batch, batches[2])
     assert torch.equal(getattr(module, network).reference, batches[2])
+    # what is evaluated and sampled from has it, too: after training, and from the checkpoint alone
+    assert torch.equal(getattr(module, f"{network}_average").network.reference, batches[2])
+    again = gan()
+    make_trainer(ReferenceBatch(network, seed=77)).test(
+        again, DigitsDataModule(20), ckpt_path=tmp_path / "x.ckpt", weights_only=True, verbose=False
+    )
+    assert torch.equal(getattr(again, f"{network}_average").network.reference, batches[2])
 
 
 def test_both_networks_have_one_of_their_own(make_trainer, tmp_path) -> None:

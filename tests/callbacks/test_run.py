@@ -44,6 +44,7 @@ def test_a_failed_save_keeps_the_earlier_one(foreign, loader, make_trainer, tmp_
     with pytest.raises(OSError, match="No space left"):
         trainer.fit(foreign, loader)
     assert saved_step(tmp_path) == 6
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
 def test_ctrl_c_finishes_the_batch(foreign, loader, make_trainer, tmp_path) -> None:
@@ -72,6 +73,30 @@ def test_ctrl_c_is_given_back(foreign, loader, make_trainer) -> None:
     before = signal.getsignal(signal.SIGINT)
     make_trainer(GracefulInterrupt()).fit(foreign, loader)
     assert signal.getsignal(signal.SIGINT) is before
+
+    def failing(batch, batch_idx):
+        raise KeyError("a fault")
+
+    foreign.training_step = failing
+    with pytest.raises(KeyError):
+        make_trainer(GracefulInterrupt()).fit(foreign, loader)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_between_two_updates_keeps_the_earlier_state(foreign, loader, make_trainer, tmp_path) -> None:
+    step = foreign.training_step
+
+    def training_step(batch, batch_idx):
+        if foreign.trainer.global_step == 7:
+            foreign.mid_batch = True
+            raise KeyboardInterrupt
+        return step(batch, batch_idx)
+
+    foreign.training_step = training_step
+    with pytest.raises(SystemExit):
+        make_trainer(LastCheckpoint(), max_epochs=2, enable_checkpointing=True).fit(foreign, loader)
+    assert saved_step(tmp_path) == 6
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
 def test_progress_is_a_line_every_tenth_where_there_is_no_terminal(foreign, loader, make_trainer, capsys) -> None:
@@ -120,3 +145,8 @@ def test_a_classifier_of_other_images_is_refused(foreign, make_trainer) -> None:
         make_trainer(ClassifierScoreMonitor()).fit(foreign, Larger())
     with pytest.raises(ValueError, match="splits"):
         ClassifierScoreMonitor(num_samples=5)
+    with pytest.raises(ValueError, match="every_n_epochs"):
+        ClassifierScoreMonitor(every_n_epochs=-1)
+    foreign.sample = None
+    with pytest.raises(TypeError, match=r"sample\(n, seed\)"):
+        make_trainer(ClassifierScoreMonitor()).fit(foreign, Larger())

@@ -108,6 +108,28 @@ def test_load_from_checkpoint_needs_no_other_argument(finished) -> None:
     assert torch.allclose(images[:3], module.sample(3, seed=3), atol=1e-5)
 
 
+def test_other_samples_come_from_another_seed(finished, run, tmp_path) -> None:
+    import shutil
+
+    import numpy as np
+
+    shutil.copytree(finished[0] / "runs" / "digits" / "0", tmp_path / "copy")
+    path = tmp_path / "copy" / "checkpoints" / "last.ckpt"
+    drawn = []
+    for i, seed in enumerate((0, 0, 7)):
+        assert run("predict", "--ckpt_path", path, "--data.num_samples=9", f"--seed_everything={seed}").status == 0
+        drawn.append(np.load(path.parents[1] / f"predict-{i}" / "predictions" / "samples.npz")["images"])
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
+def test_validate_repeats_the_best_error(finished, run) -> None:
+    result = run("validate", "--ckpt_path", finished[0] / "runs" / "digits" / "0" / "checkpoints" / "best.ckpt")
+    assert result.status == 0, result.err
+    best = float(re.search(r"best val/error_percent: ([\d.]+)", finished[1])[1])
+    assert f"validation error: {best:.2f} %" in result.out
+
+
 def test_without_a_hold_out_the_last_checkpoint_is_tested(run, tmp_path) -> None:
     result = run("fit", "-c", "configs/digits.yaml", "--data.val_size=0", *SMALL)
     assert result.status == 0, result.err
