@@ -2,6 +2,28 @@
 
 from lit_improved_gan.layers.data_dependent import initialize
 from lit_improved_gan.layers.gaussian_noise import GaussianNoise
+from lit_improved_gan.layers.minibatch_discrimination import (
+    JointMinibatchDiscrimination,
+    MinibatchDiscrimination,
+    joint_minibatch_closeness,
+    minibatch_closeness,
+)
+from lit_improved_gan.layers.reference_input import attach_reference, convert_batch_norm, set_reference
+from lit_improved_gan.layers.virtual_batch_norm import VirtualBatchNorm, virtual_batch_norm
 from lit_improved_gan.layers.weight_norm import WeightNormLinear, normalise_weight
 
-__all__ = ["GaussianNoise", "WeightNormLinear", "initialize", "normalise_weight"]
+__all__ = [
+    "GaussianNoise",
+    "JointMinibatchDiscrimination",
+    "MinibatchDiscrimination",
+    "VirtualBatchNorm",
+    "WeightNormLinear",
+    "attach_reference",
+    "convert_batch_norm",
+    "initialize",
+    "joint_minibatch_closeness",
+    "minibatch_closeness",
+    "normalise_weight",
+    "set_reference",
+    "virtual_batch_norm",
+]

@@ -1,0 +1,121 @@
+"""Pairwise closeness without the tensor of all pairwise differences."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed import _functional_collectives as functional
+
+__all__ = ["gathered", "pairwise_closeness", "world_size"]
+
+
+def pairwise_closeness(rows: Tensor, columns: Tensor, first: int = 0, groups: Tensor | None = None) -> Tensor:
+    r"""For each row, its closeness to each group of columns: :math:`\sum_j \exp(-\lVert r_{ib} - c_{jb} \rVert_1)`.
+
+    Args:
+        rows: ``(n, B, C)``; row i is column ``first + i``, and is not close to itself.
+        columns: ``(m, B, C)``; ``rows`` itself where they are the same.
+        first: the column of row 0.
+        groups: which columns belong to which of G groups, ``(m, G)``; ``None``: one group of all.
+
+    Returns:
+        ``(n, B, G)``, in float32 or the inputs' wider type.
+    """
+    if rows.dtype in (torch.float16, torch.bfloat16):
+        same, rows = columns is rows, rows.float()
+        columns = rows if same else columns.float()
+    if groups is None:
+        groups = rows.new_ones(len(columns), 1)
+    groups = groups.to(rows.dtype)
+    if torch.compiler.is_compiling():  # the compiler fuses it, and makes no large tensor either
+        return _plain(rows, columns, first, groups)
+    closeness: Tensor = _Closeness.apply(rows, columns, first, groups)
+    return closeness
+
+
+def _plain(rows: Tensor, columns: Tensor, first: int, groups: Tensor) -> Tensor:
+    closeness = torch.exp(-(rows.unsqueeze(1) - columns.unsqueeze(0)).abs().sum(3))
+    numbers = torch.arange(len(rows), device=rows.device)
+    itself = (numbers + first).unsqueeze(1) == torch.arange(len(columns), device=rows.device)
+    closeness = closeness.masked_fill(itself.unsqueeze(2), 0.0)
+    return torch.einsum("ijb,jg->ibg", closeness, groups)
+
+
+class _Closeness(torch.autograd.Function):
+    """Keeps the closeness of all pairs, (B, n, m), for the gradient: -sum_j (g_ij + g_ji) c_ij sign(r_i - c_j)."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, columns: Tensor, first: int, groups: Tensor) -> Tensor:
+        by_kernel = _by_kernel(rows)
+        others = by_kernel if columns is rows else _by_kernel(columns)
+        closeness = rows.new_empty(rows.shape[1], len(rows), len(columns))
+        for part in _parts(closeness):
+            torch.exp(-torch.cdist(by_kernel[part], others[part], p=1.0), out=closeness[part])
+        closeness.diagonal(first, 1, 2)[:, : len(rows)].zero_()
+        ctx.save_for_backward(rows, columns, groups, closeness)
+        ctx.first = first
+        return (closeness @ groups).transpose(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        (gradient,) = gradients
+        rows, columns, groups, closeness = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is wanted
+            return _differentiable_gradients(rows, columns, ctx.first, groups, gradient)
+        same = columns is rows
+        by_kernel, pairs = _by_kernel(rows), (gradient.transpose(0, 1) @ groups.T) * closeness
+        if same:
+            pairs += pairs.transpose(1, 2).clone()
+        others = by_kernel if same else _by_kernel(columns)
+        on_rows, on_columns = torch.empty_like(by_kernel), None if same else torch.empty_like(others)
+        for part in _parts(closeness):
+            weights = pairs[part].neg_()
+            on_rows[part] = _signed_sums(weights, by_kernel[part], others[part])
+            if on_columns is not None:
+                on_columns[part] = _signed_sums(weights.transpose(1, 2).contiguous(), others[part], by_kernel[part])
+        return on_rows.transpose(0, 1), None if on_columns is None else on_columns.transpose(0, 1), None, None
+
+
+def _by_kernel(m: Tensor) -> Tensor:
+    return m.detach().transpose(0, 1).contiguous()
+
+
+def _parts(closeness: Tensor) -> Iterator[slice]:
+    """Kernels that are worked on at a time: few enough to stay in a processor's cache."""
+    kernels, n, m = closeness.shape
+    step = max(1, (2**24 if closeness.is_cuda else 2**17) // max(1, n * m))
+    yield from (slice(start, start + step) for start in range(0, kernels, step))
+
+
+def _signed_sums(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Sum over j of w_ij sign(x_i - y_j): what torch computes for the gradient of an L1 distance."""
+    return torch.ops.aten._cdist_backward(weights, x, y, 1.0, weights)  # type: ignore[no-any-return]
+
+
+def _differentiable_gradients(
+    rows: Tensor, columns: Tensor, first: int, groups: Tensor, gradient: Tensor
+) -> tuple[Tensor | None, Tensor | None, None, None]:
+    with torch.enable_grad():
+        closeness = _plain(rows, columns, first, groups)
+        wanted = (rows,) if columns is rows else (rows, columns)
+        found = torch.autograd.grad(closeness, wanted, gradient, create_graph=True)
+    return found[0], found[1] if len(found) > 1 else None, None, None
+
+
+def gathered(x: Tensor) -> tuple[Tensor, int]:
+    """The rows of all processes in the order of their ranks, with gradients, and where this process's begin.
+
+    Every process should have as many rows as the others.
+    """
+    if world_size() == 1:
+        return x, 0
+    everyone = dist.distributed_c10d._get_default_group()
+    whole = functional.all_gather_tensor_autograd(x.contiguous(), 0, everyone)
+    return functional.wait_tensor(whole), dist.get_rank() * len(x)
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
