@@ -36,6 +36,7 @@ CHANGES: list[tuple[str, float]] = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12, 13, 14])
+    parser.add_argument("--settings", nargs="+", help="only those changes; by default all")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "digits_settings.json")
     options = parser.parse_args()
@@ -46,7 +47,8 @@ def main() -> None:
         return fit("digits.yaml", *arguments)["validation"]
 
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.processes) as pool:
-        jobs = [(change, [pool.submit(errors, change, seed) for seed in options.seeds]) for change in (None, *CHANGES)]
+        changes = [c for c in CHANGES if not options.settings or c[0].rsplit(".", 1)[1] in options.settings]
+        jobs = [(change, [pool.submit(errors, change, seed) for seed in options.seeds]) for change in (None, *changes)]
         results = [(change, [job.result() for job in row]) for change, row in jobs]
     rows = []
     print("| changed | to | validation error: mean | std |\n|---|---|---|---|")

@@ -22,8 +22,10 @@ class ReferenceBatch(Callback):
 
     Works on any LightningModule whose attribute ``network`` is an ``nn.Module``. A generator offers
     ``prior(n, generator)``; for a discriminator the datamodule offers ``reference_images(n, seed)``. The network
-    and, where the module has one as ``network_average.network``, the average of its weights receive the batch by their
-    method ``set_reference(batch)`` or, without one, as their attribute ``reference``.
+    and, where the module has one as ``network_average.network``, the average of its weights receive the batch by
+    ``reference_input.set(batch)``, which a network with virtual batch normalisation has (see
+    :func:`~lit_improved_gan.layers.attach_reference`), by a method ``set_reference(batch)`` of their own or, without
+    either, as their attribute ``reference``.
 
     Args:
         network: ``"generator"`` or ``"discriminator"``.
@@ -115,7 +117,8 @@ class ReferenceBatch(Callback):
             if receiver is None:
                 continue
             batch = self.batch.to(next(network.parameters()))
-            if callable(set_reference := getattr(receiver, "set_reference", None)):
+            held = getattr(receiver, "reference_input", None)
+            if callable(set_reference := getattr(held, "set", getattr(receiver, "set_reference", None))):
                 set_reference(batch)
             else:
                 receiver.reference = batch  # the checkpoint has it in this callback's state

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import _functional_collectives as functional
 
-__all__ = ["gathered", "pairwise_closeness", "world_size"]
+__all__ = ["pairwise_closeness"]
 
 
 def pairwise_closeness(rows: Tensor, columns: Tensor, first: int = 0, groups: Tensor | None = None) -> Tensor:
@@ -102,20 +100,3 @@ def _differentiable_gradients(
         wanted = (rows,) if columns is rows else (rows, columns)
         found = torch.autograd.grad(closeness, wanted, gradient, create_graph=True)
     return found[0], found[1] if len(found) > 1 else None, None, None
-
-
-def gathered(x: Tensor) -> tuple[Tensor, int]:
-    """The rows of all processes in the order of their ranks, with gradients, and where this process's begin.
-
-    Every process should have as many rows as the others.
-    """
-    if world_size() == 1:
-        return x, 0
-    everyone = dist.distributed_c10d._get_default_group()
-    whole = functional.all_gather_tensor_autograd(x.contiguous(), 0, everyone)
-    return functional.wait_tensor(whole), dist.get_rank() * len(x)
-
-
-def world_size() -> int:
-    """How many processes train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

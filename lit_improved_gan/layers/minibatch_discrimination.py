@@ -6,7 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lit_improved_gan.layers.closeness import gathered, pairwise_closeness, world_size
+from lit_improved_gan.layers.closeness import pairwise_closeness
+from lit_improved_gan.ranks import gathered, world_size
 
 __all__ = [
     "JointMinibatchDiscrimination",

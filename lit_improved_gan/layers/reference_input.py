@@ -107,7 +107,7 @@ class ReferenceInput(nn.Module):
         """Keep these inputs, ``(R, ...)`` each, R >= 2."""
         if not inputs or any(len(value) < 2 for value in inputs):
             raise ValueError(f"A reference batch should have 2 examples or more. Found {[len(v) for v in inputs]}.")
-        self._keep({f"input{i}": value.detach().clone() for i, value in enumerate(inputs)})
+        self._keep({f"input{i}": value for i, value in enumerate(inputs)})
 
     def forget(self) -> None:
         """Run the reference batch anew before the next pass."""
@@ -117,8 +117,9 @@ class ReferenceInput(nn.Module):
         for i in range(self.number):
             delattr(self, f"input{i}")
         self.number = len(inputs)
-        for name, value in inputs.items():
-            self.register_buffer(name, value)
+        with torch.inference_mode(False):  # a copy that is made within it could not be trained with later
+            for name, value in inputs.items():
+                self.register_buffer(name, value.detach().clone())
         self.forget()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -126,7 +127,7 @@ class ReferenceInput(nn.Module):
         if {name: value.shape for name, value in found.items()} != {
             name: value.shape for name, value in self.named_buffers()
         }:  # the number and size of a reference batch are those of the checkpoint
-            self._keep({name: value.detach().clone() for name, value in found.items()})
+            self._keep(found)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def before(self, network: nn.Module, args: Any) -> None:
@@ -191,5 +192,5 @@ def _state_of(network: nn.Module) -> Hashable:
     tensors = [*network.parameters(), *network.buffers()]
     device = tensors[0].device.type
     precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-    versions = tuple((t.data_ptr(), t._version, t.requires_grad) for t in tensors)
+    versions = tuple((t.data_ptr(), None if t.is_inference() else t._version, t.requires_grad) for t in tensors)
     return versions, network.training, precision

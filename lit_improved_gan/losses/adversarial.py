@@ -11,6 +11,7 @@ __all__ = [
     "GeneratorLoss",
     "MinimaxLoss",
     "NonSaturatingLoss",
+    "check_target",
     "discriminator_loss",
     "real_logit",
 ]
@@ -59,6 +60,17 @@ def discriminator_loss(real: Tensor, fake: Tensor, real_target: float = 1.0) -> 
     return on_real + F.softplus(fake).mean()
 
 
+def check_target(loss: nn.Module, value: float, name: str = "real_target") -> float:
+    """Return a target of a loss, in (0, 1].
+
+    Raises:
+        ValueError: it is out of its range.
+    """
+    if not 0 < value <= 1:
+        raise ValueError(f"Parameter `{name}` of {type(loss).__name__} should be in (0, 1]. Found {name}={value}.")
+    return value
+
+
 class AdversarialLoss(nn.Module):
     """The discriminator's loss, :func:`discriminator_loss` of its two outputs.
 
@@ -71,11 +83,7 @@ class AdversarialLoss(nn.Module):
 
     def __init__(self, real_target: float = 1.0) -> None:
         super().__init__()
-        if not 0 < real_target <= 1:
-            raise ValueError(
-                f"Parameter `real_target` of AdversarialLoss should be in (0, 1]. Found real_target={real_target}."
-            )
-        self.real_target = real_target
+        self.real_target = check_target(self, real_target)
 
     def forward(self, real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
         """The loss for a batch of real and a batch of generated images, a scalar."""

@@ -5,9 +5,33 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_improved_gan.losses.adversarial import discriminator_loss, real_logit
+from lit_improved_gan.losses.adversarial import check_target, discriminator_loss, real_logit
 
-__all__ = ["SemiSupervisedLoss", "SemiSupervisedTerms"]
+__all__ = ["SemiSupervisedLoss", "SemiSupervisedTerms", "implicit_logits"]
+
+
+def implicit_logits(logits: Tensor) -> Tensor:
+    """From K+1 logits, the last that of "generated", to the K that mean the same where that one is fixed at 0.
+
+    Every loss here takes K logits. Softmax does not change when a number is added to all its logits, so a discriminator
+    with K+1 of them says the same as one with their differences from the last.
+
+    Args:
+        logits: ``(N, K + 1)``, K >= 1.
+
+    Returns:
+        ``(N, K)``.
+
+    Raises:
+        ValueError: there are fewer than two logits.
+
+    Source: paper section 5.
+    """
+    if logits.dim() != 2 or logits.shape[1] < 2:
+        raise ValueError(
+            f"Parameter `logits` of implicit_logits should be (N, K + 1), K >= 1. Found {tuple(logits.shape)}."
+        )
+    return logits[:, :-1] - logits[:, -1:]
 
 
 class SemiSupervisedTerms(NamedTuple):
@@ -46,12 +70,8 @@ class SemiSupervisedLoss(nn.Module):
                 "Parameter `unlabelled_weight` of SemiSupervisedLoss should be 0 or more. "
                 f"Found unlabelled_weight={unlabelled_weight}."
             )
-        if not 0 < real_target <= 1:
-            raise ValueError(
-                f"Parameter `real_target` of SemiSupervisedLoss should be in (0, 1]. Found real_target={real_target}."
-            )
         self.unlabelled_weight = unlabelled_weight
-        self.real_target = real_target
+        self.real_target = check_target(self, real_target)
 
     def forward(
         self, labelled_logits: Tensor, labels: Tensor, unlabelled_logits: Tensor, fake_logits: Tensor

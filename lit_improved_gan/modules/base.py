@@ -9,12 +9,13 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from lit_improved_gan.losses import GeneratorLoss
+from lit_improved_gan.losses import GeneratorLoss, Penalty
 from lit_improved_gan.modules.average import AveragedNetwork
 from lit_improved_gan.modules.batches import check_images, check_labels, deal, named_streams
 from lit_improved_gan.modules.counting import CountingModule, uncounted
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.preparation import (
+    awaits_reference,
     check_discriminator,
     check_generator,
     datamodule_of,
@@ -56,6 +57,8 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
         g_updates_per_batch: updates of G in a training batch, >= 1.
         generator_average: rate of the average of G's weights, which makes the samples, in (0, 1]; 1: the last weights.
         discriminator_average: rate of the average of D's weights, which is evaluated, in (0, 1].
+        generator_penalties: terms added to G's loss.
+        discriminator_penalties: terms added to D's loss.
         init_images: real images for the data-dependent initialisation of networks that have ``initialize``, >= 2.
         seed: of all noise in training; ``None``: the seed of ``seed_everything``.
 
@@ -77,6 +80,8 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
         g_updates_per_batch: int = 1,
         generator_average: float = 0.01,
         discriminator_average: float = 0.01,
+        generator_penalties: list[Penalty] | None = None,
+        discriminator_penalties: list[Penalty] | None = None,
         init_images: int = 500,
         seed: int | None = None,
     ) -> None:
@@ -100,6 +105,11 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
         self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
         self.d_updates_per_batch, self.g_updates_per_batch = d_updates_per_batch, g_updates_per_batch
         self.init_images = init_images
+        self.generator_penalties = nn.ModuleList(generator_penalties or [])
+        self.discriminator_penalties = nn.ModuleList(discriminator_penalties or [])
+        for network, penalties in [(generator, generator_penalties), (discriminator, discriminator_penalties)]:
+            for penalty in penalties or []:
+                penalty.follow(network)
         self._images_checked = False
         self.initialized: Tensor
         self.register_buffer("initialized", torch.tensor(False))
@@ -150,8 +160,10 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
         """Check that networks and data fit together; before a first fit, initialise the networks from data."""
         if self.seed is None:
             self.seed = current_seed()
-        images = check_generator(self.generator, getattr(datamodule_of(self), "image_shape", None))
-        check_discriminator(self.discriminator, images, self.outputs)
+        shape = getattr(datamodule_of(self), "image_shape", None)
+        if stage == "fit" or not awaits_reference(self.generator):  # else the checkpoint is about to bring it
+            images = check_generator(self.generator, shape)
+            check_discriminator(self.discriminator, images, self.outputs)
         self._images_checked = False
         if stage == "fit" and not self.initialized and needs_images(self.generator, self.discriminator):
             self.initialize(reference_images(self, self.init_images, self._seed))
@@ -199,12 +211,16 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
             with torch.no_grad():
                 fake = self.generator(self._noise(size, "D", i))
             with self._update(d_optimizer, counted=False) as minimise:
-                logs |= minimise(self.discriminator_step(part, fake), "d_loss")
+                losses = self.discriminator_step(part, fake)
+                self._penalise(losses, "d", self.discriminator, self.discriminator_penalties, part["unlabelled"])
+                logs |= minimise(losses, "d_loss")
             self.d_updates += 1
         for i, part in enumerate(for_g):
             with self._update(g_optimizer, counted=i == len(for_g) - 1) as minimise:
                 fake = self.generator(self._noise(size, "G", i))
-                logs |= minimise(self.generator_step(part, fake), "g_loss")
+                losses = self.generator_step(part, fake)
+                self._penalise(losses, "g", self.generator, self.generator_penalties, None)
+                logs |= minimise(losses, "g_loss")
             self.g_updates += 1
         self.batches += 1
         self.generator_average.update(self.generator, self.batches)
@@ -226,6 +242,15 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
 
         with self.toggled_optimizer(optimizer):
             yield minimise
+
+    @staticmethod
+    def _penalise(
+        losses: dict[str, Tensor], player: str, network: nn.Module, penalties: nn.ModuleList, real: Tensor | None
+    ) -> None:
+        """Add a player's penalties to its loss; their sum is logged, too."""
+        if penalties:
+            losses[f"{player}_penalty"] = torch.stack([penalty(network, real) for penalty in penalties]).sum()
+            losses[f"{player}_loss"] = losses[f"{player}_loss"] + losses[f"{player}_penalty"]
 
     def discriminate(self, *groups: Tensor) -> list[DiscriminatorOutput]:
         """D's output for each group of images, in one pass where D treats every example on its own."""

@@ -13,6 +13,7 @@ from lit_improved_gan.seeding import generator
 from lit_improved_gan.types import DiscriminatorOutput, OptimizerFactory, Prior, SchedulerFactory
 
 __all__ = [
+    "awaits_reference",
     "check_discriminator",
     "check_generator",
     "check_loss",
@@ -32,6 +33,11 @@ def datamodule_of(module: LightningModule) -> Any:
 def needs_images(*networks: nn.Module) -> bool:
     """Whether a network has a data-dependent initialisation."""
     return any(callable(getattr(network, "initialize", None)) for network in networks)
+
+
+def awaits_reference(network: nn.Module) -> bool:
+    """Whether a network with virtual batch normalisation has no reference batch yet."""
+    return getattr(getattr(network, "reference_input", None), "number", None) == 0
 
 
 def reference_images(module: LightningModule, n: int, seed: int) -> Tensor:

@@ -1,5 +1,6 @@
 """A generator and a discriminator for each experiment."""
 
 from lit_improved_gan.networks.mlp import MLPDiscriminator, MLPGenerator
+from lit_improved_gan.networks.tapped import TappedDiscriminator
 
-__all__ = ["MLPDiscriminator", "MLPGenerator"]
+__all__ = ["MLPDiscriminator", "MLPGenerator", "TappedDiscriminator"]

@@ -1,13 +1,20 @@
 """The permutation-invariant networks of the MNIST experiment, at any image size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from lit_improved_gan.layers import GaussianNoise, WeightNormLinear, initialize
+from lit_improved_gan.layers import (
+    GaussianNoise,
+    VirtualBatchNorm,
+    WeightNormLinear,
+    attach_reference,
+    batch_norm_without_gain,
+    initialize,
+)
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
@@ -21,6 +28,13 @@ def _check_sizes(network: str, **parameters: Sequence[int]) -> None:
             raise ValueError(f"Parameter `{name}` of {network} should be {many} 1 or more. Found {list(sizes)}.")
 
 
+@torch.no_grad()
+def _width_after(layer: nn.Module, size: int) -> int:
+    width: int = layer.eval()(torch.zeros(2, size)).shape[1]
+    layer.train()
+    return width
+
+
 class MLPGenerator(nn.Module):
     """Noise to images: dense layers with softplus and batch norm without gain, the last weight-normalised, sigmoid.
 
@@ -28,6 +42,8 @@ class MLPGenerator(nn.Module):
         image_shape: (C, H, W) of an image.
         latent_size: length of the input noise.
         hidden: sizes of the hidden layers.
+        norm: makes the normalisation of a hidden layer of a given size; with
+            :class:`~lit_improved_gan.layers.VirtualBatchNorm` the network wants a reference batch.
 
     Raises:
         ValueError: a size is below 1.
@@ -40,7 +56,11 @@ class MLPGenerator(nn.Module):
     """
 
     def __init__(
-        self, image_shape: Sequence[int] = (1, 8, 8), latent_size: int = 100, hidden: Sequence[int] = (500, 500)
+        self,
+        image_shape: Sequence[int] = (1, 8, 8),
+        latent_size: int = 100,
+        hidden: Sequence[int] = (500, 500),
+        norm: Callable[[int], nn.Module] = batch_norm_without_gain,
     ) -> None:
         super().__init__()
         _check_sizes("MLPGenerator", image_shape=image_shape, latent_size=[latent_size], hidden=hidden)
@@ -48,15 +68,15 @@ class MLPGenerator(nn.Module):
         layers: list[nn.Module] = []
         size = latent_size
         for width in hidden:
-            dense = nn.Linear(size, width, bias=False)  # batch norm has the bias
+            dense = nn.Linear(size, width, bias=False)  # the normalisation has the bias
             nn.init.xavier_uniform_(dense.weight)
-            norm = nn.BatchNorm1d(width, eps=1e-6)
-            norm.weight.requires_grad_(False)
-            layers += [dense, norm, nn.Softplus()]
+            layers += [dense, norm(width), nn.Softplus()]
             size = width
         last = WeightNormLinear(size, prod(self.image_shape), train_gain=True, eps=1e-6)
         nn.init.xavier_uniform_(last.direction)
         self.layers = nn.Sequential(*layers, last)
+        if any(isinstance(layer, VirtualBatchNorm) for layer in layers):
+            attach_reference(self)
 
     def prior(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw ``(n, latent_size)`` noise, uniform in [0, 1)."""
@@ -77,6 +97,9 @@ class MLPDiscriminator(nn.Module):
         hidden: sizes of the hidden layers.
         input_noise: standard deviation of the noise on the pixels, which are mapped to [0, 1] first.
         hidden_noise: standard deviation of the noise before every later layer.
+        layer: makes a hidden layer of given sizes of input and output.
+        minibatch_discrimination: makes the layer that looks at the whole batch, after the last hidden layer of a given
+            size; ``None``: there is none.
 
     Raises:
         ValueError: a size is below 1, or a standard deviation negative.
@@ -86,13 +109,11 @@ class MLPDiscriminator(nn.Module):
         hidden layer's activations ``(N, width)``, before the next layer's noise.
 
     Attributes:
-        independent_examples: no layer mixes examples, so several batches may share one forward pass.
+        independent_examples: whether no layer mixes examples, so that several batches may share one forward pass.
 
     Source: openai/improved-gan @ 4f5d1ec, ``mnist_svhn_cifar10/train_mnist_feature_matching.py``:
     784-1000-500-250-250-250-10, weights N(0, 0.1), gains frozen except the last layer's.
     """
-
-    independent_examples = True
 
     def __init__(
         self,
@@ -101,18 +122,24 @@ class MLPDiscriminator(nn.Module):
         hidden: Sequence[int] = (1000, 500, 250, 250, 250),
         input_noise: float = 0.3,
         hidden_noise: float = 0.5,
+        layer: Callable[[int, int], nn.Module] = WeightNormLinear,
+        minibatch_discrimination: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         _check_sizes("MLPDiscriminator", image_shape=image_shape, num_outputs=[num_outputs], hidden=hidden)
         self.image_shape = tuple(image_shape)
         sizes = [prod(self.image_shape), *hidden]
         self.hidden = nn.ModuleList(
-            nn.Sequential(GaussianNoise(hidden_noise if i else input_noise), WeightNormLinear(a, b), nn.ReLU())
+            nn.Sequential(GaussianNoise(hidden_noise if i else input_noise), layer(a, b), nn.ReLU())
             for i, (a, b) in enumerate(pairwise(sizes))
         )
-        self.head = nn.Sequential(
-            GaussianNoise(hidden_noise), WeightNormLinear(sizes[-1], num_outputs, train_gain=True)
-        )
+        self.batch_layer = minibatch_discrimination(sizes[-1]) if minibatch_discrimination else None
+        self.independent_examples = self.batch_layer is None
+        width = sizes[-1] if self.batch_layer is None else _width_after(self.batch_layer, sizes[-1])
+        last = layer(width, num_outputs)
+        if isinstance(last, WeightNormLinear):
+            last.gain.requires_grad_(True)
+        self.head = nn.Sequential(GaussianNoise(hidden_noise), last)
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Map images ``(N, C, H, W)`` in [-1, 1] to logits and features."""
@@ -121,7 +148,7 @@ class MLPDiscriminator(nn.Module):
         for i, layer in enumerate(self.hidden):
             x = layer(x)
             features[f"hidden{i + 1}"] = x
-        return DiscriminatorOutput(self.head(x), features)
+        return DiscriminatorOutput(self.head(x if self.batch_layer is None else self.batch_layer(x)), features)
 
     def initialize(self, x: Tensor) -> None:
         """Data-dependent initialisation from real images ``(N, C, H, W)``; the released code uses 500."""
