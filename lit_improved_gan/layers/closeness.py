@@ -63,13 +63,13 @@ class _Closeness(torch.autograd.Function):
         if torch.is_grad_enabled():  # a second derivative is wanted
             return _differentiable_gradients(rows, columns, ctx.first, groups, gradient)
         same = columns is rows
-        by_kernel, pairs = _by_kernel(rows), (gradient.transpose(0, 1) @ groups.T) * closeness
-        if same:
-            pairs += pairs.transpose(1, 2).clone()
+        gradient, by_kernel = gradient.transpose(0, 1), _by_kernel(rows)
         others = by_kernel if same else _by_kernel(columns)
         on_rows, on_columns = torch.empty_like(by_kernel), None if same else torch.empty_like(others)
         for part in _parts(closeness):
-            weights = pairs[part].neg_()
+            weights = (gradient[part] @ groups.T).mul_(closeness[part]).neg_()
+            if same:
+                weights = weights + weights.transpose(1, 2)
             on_rows[part] = _signed_sums(weights, by_kernel[part], others[part])
             if on_columns is not None:
                 on_columns[part] = _signed_sums(weights.transpose(1, 2).contiguous(), others[part], by_kernel[part])
