@@ -4,9 +4,9 @@
 
 Forward and backward of the closeness of (N, B, C) projected features, in alternating rounds in one process: the
 library's function as it is (``ours``) and compiled, the plain broadcast formula, ``torch.cdist(p=1)``, and the compiled
-broadcast formula; peak memory is that of torch's allocator during one pass, less what lived before. Then whole layers on
-192 unit-variance inputs: ours, and torchgan's where it is installed (``pip install --no-deps torchgan==0.1.0``), with the
-mean of the features that each appends. Writes benchmarks/results/minibatch_discrimination.json.
+broadcast formula; peak memory is that of torch's allocator during one pass, less what lived before. Then whole layers
+on 192 unit-variance inputs: ours, and torchgan's where it is installed (``pip install --no-deps torchgan==0.1.0``),
+with the mean of the features that each appends. Writes benchmarks/results/minibatch_discrimination.json.
 """
 
 import argparse

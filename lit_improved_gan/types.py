@@ -34,6 +34,11 @@ class DiscriminatorOutput(NamedTuple):
     logits: Tensor
     features: dict[str, Tensor]
 
+    @staticmethod
+    def of(output: "Tensor | DiscriminatorOutput") -> "DiscriminatorOutput":
+        """What a discriminator returned, with no features where it returned logits alone."""
+        return DiscriminatorOutput(output, {}) if isinstance(output, Tensor) else output
+
     def split(self, sizes: list[int]) -> "list[DiscriminatorOutput]":
         """Undo a concatenation along the batch: one output for each of ``sizes``."""
         logits = self.logits.split(sizes)

@@ -80,7 +80,9 @@ class ClassifierScoreMonitor(Callback):
         values, shares = self._judge(trainer, pl_module, "test", self.num_samples)
         pl_module.log_dict(values)
         bars = "\n".join(f"  class {k}  {share:6.1%}  {'#' * round(100 * share)}" for k, share in enumerate(shares))
-        rank_zero_info(f"class histogram of {self.num_samples} samples:\n{bars}")
+        sure = values["test/confident_share"]
+        title = f"class histogram of {self.num_samples} samples, {sure:.1%} of them classified confidently:"
+        rank_zero_info(f"{title}\n{bars}")
 
     @torch.no_grad()
     def _judge(self, trainer: Trainer, pl_module: Any, stage: str, n: int) -> tuple[dict[str, float], list[float]]:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_improved_gan.precision import wide
+
 __all__ = ["pairwise_closeness"]
 
 
@@ -21,16 +23,16 @@ def pairwise_closeness(rows: Tensor, columns: Tensor, first: int = 0, groups: Te
     Returns:
         ``(n, B, G)``, in float32 or the inputs' wider type.
     """
-    if rows.dtype in (torch.float16, torch.bfloat16):
-        same, rows = columns is rows, rows.float()
-        columns = rows if same else columns.float()
+    same, rows = columns is rows, wide(rows)
+    columns = rows if same else wide(columns)
     if groups is None:
         groups = rows.new_ones(len(columns), 1)
     groups = groups.to(rows.dtype)
-    if torch.compiler.is_compiling():  # the compiler fuses it, and makes no large tensor either
-        return _plain(rows, columns, first, groups)
-    closeness: Tensor = _Closeness.apply(rows, columns, first, groups)
-    return closeness
+    with torch.autocast(rows.device.type, enabled=False):
+        if torch.compiler.is_compiling():  # the compiler fuses it, and makes no large tensor either
+            return _plain(rows, columns, first, groups)
+        closeness: Tensor = _Closeness.apply(rows, columns, first, groups)
+        return closeness
 
 
 def _plain(rows: Tensor, columns: Tensor, first: int, groups: Tensor) -> Tensor:
@@ -58,7 +60,11 @@ class _Closeness(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        (gradient,) = gradients
+        with torch.autocast(gradients[0].device.type, enabled=False):
+            return _Closeness._gradients(ctx, gradients[0])
+
+    @staticmethod
+    def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         rows, columns, groups, closeness = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted
             return _differentiable_gradients(rows, columns, ctx.first, groups, gradient)
@@ -97,6 +103,9 @@ def _differentiable_gradients(
 ) -> tuple[Tensor | None, Tensor | None, None, None]:
     with torch.enable_grad():
         closeness = _plain(rows, columns, first, groups)
-        wanted = (rows,) if columns is rows else (rows, columns)
-        found = torch.autograd.grad(closeness, wanted, gradient, create_graph=True)
-    return found[0], found[1] if len(found) > 1 else None, None, None
+        wanted = [m for m in ([rows] if columns is rows else [rows, columns]) if m.requires_grad]
+        found = dict(
+            zip(map(id, wanted), torch.autograd.grad(closeness, wanted, gradient, create_graph=True), strict=True)
+        )
+    on_columns = None if columns is rows else found.get(id(columns))
+    return found.get(id(rows)), on_columns, None, None

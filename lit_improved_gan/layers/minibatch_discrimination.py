@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_improved_gan.layers.closeness import pairwise_closeness
+from lit_improved_gan.precision import wide
 from lit_improved_gan.ranks import gathered, world_size
 
 __all__ = [
@@ -43,7 +44,7 @@ def minibatch_closeness(m: Tensor, groups: Sequence[int] | None = None, across_r
         raise ValueError(f"Parameter `m` of minibatch_closeness should be (N, B, C). Found {tuple(m.shape)}.")
     if groups is None:
         return _within(m, across_ranks)
-    if sum(groups) != len(m) or any(size < 1 for size in groups):
+    if not groups or sum(groups) != len(m) or any(size < 1 for size in groups):
         raise ValueError(
             f"Parameter `groups` of minibatch_closeness should add up to the {len(m)} examples. Found {list(groups)}."
         )
@@ -87,8 +88,9 @@ class MinibatchDiscrimination(nn.Module):
 
     The projection is column-normalised,
     :math:`W = \theta \exp(\text{log\_scale}) / \lVert\theta\rVert` with the norm over A, and a bias is added to the
-    closeness of :math:`m_i = x_i W`. Without :meth:`initialize` distances would be so large that every closeness
-    underflows to zero; a layer that was not initialised does it on its first training batch, over all processes.
+    closeness of :math:`m_i = x_i W`. :meth:`initialize` fits the scales to the features; without it examples with large
+    features would be so far apart that every closeness underflows to zero. A layer that was not initialised does it on
+    its first training batch, over all processes: before it is compiled, call it yourself.
 
     An output depends on the whole batch: evaluate in batches of one size, in order, and say which.
 
@@ -144,9 +146,9 @@ class MinibatchDiscrimination(nn.Module):
                 f"The input of MinibatchDiscrimination should be (N, {self.theta.shape[0]}). Found {tuple(x.shape)}."
             )
         with torch.autocast(x.device.type, enabled=False):
-            norm = torch.linalg.vector_norm(self.theta, dim=0)
-            projection = self.theta * (self.log_scale.exp() / norm)
-            m: Tensor = (x.to(self.theta.dtype) @ projection.flatten(1)).unflatten(1, projection.shape[1:])
+            theta, log_scale = wide(self.theta), wide(self.log_scale)
+            projection = theta * (log_scale.exp() / torch.linalg.vector_norm(theta, dim=0))
+            m: Tensor = (x.to(theta.dtype) @ projection.flatten(1)).unflatten(1, projection.shape[1:])
             return m
 
     def _closeness(self, m: Tensor, groups: Sequence[int] | None) -> Tensor:
@@ -169,7 +171,7 @@ class MinibatchDiscrimination(nn.Module):
             ``(N, A + B)``.
         """
         if self.training and not self._ready:
-            self.initialize(gathered(x.detach())[0])
+            self.initialize(gathered(x.detach() if groups is None else x.detach()[: groups[0]])[0])
         with torch.autocast(x.device.type, enabled=False):
             closeness = self._closeness(self.project(x), groups) + self.bias
         return torch.cat([x, closeness.to(x.dtype)], 1)
@@ -187,21 +189,24 @@ class MinibatchDiscrimination(nn.Module):
         Raises:
             ValueError: there are fewer than two different examples.
         """
-        self.log_scale.zero_()
-        m = self.project(x).transpose(0, 1)
-        distance = torch.cdist(m, m, p=1.0)
-        distance.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-        nearest = distance.amin(2).mean(1)
-        if len(x) < 2 or not bool((nearest > 0).all()):
+        nearest = self._nearest_distance(x) if len(x) > 1 else torch.zeros(1)
+        if not bool((nearest > 0).all()):
             raise ValueError(
                 "MinibatchDiscrimination is initialised from examples that differ. "
                 f"Found {len(x)} example(s): give it more, and different, examples."
             )
-        self.log_scale.sub_((nearest / 2).log().unsqueeze(1))
+        self.log_scale.copy_(-(nearest / 2).log().unsqueeze(1).expand_as(self.log_scale))
         closeness = minibatch_closeness(self.project(x))
         self.bias.copy_(-(closeness if self.reduction == "sum" else closeness / (len(x) - 1)).mean(0))
         self.initialized.fill_(True)
         self._ready = True
+
+    def _nearest_distance(self, x: Tensor) -> Tensor:
+        """Per kernel, at scale 1, the mean distance of an example to the nearest other, ``(B,)``."""
+        m = (self.project(x) * (-wide(self.log_scale)).exp()).transpose(0, 1)
+        distance = torch.cdist(m, m, p=1.0)
+        distance.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+        return distance.amin(2).mean(1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -242,7 +247,8 @@ class JointMinibatchDiscrimination(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Append the closeness to ``(2N, A)``: ``(2N, A + 2B)``."""
         with torch.autocast(x.device.type, enabled=False):
-            m = self.projection(x.to(self.projection.weight.dtype)).unflatten(1, self.kernel_shape)
+            weight = wide(self.projection.weight)
+            m = (x.to(weight.dtype) @ weight.T).unflatten(1, self.kernel_shape)
             closeness = joint_minibatch_closeness(m)
         return torch.cat([x, closeness.to(x.dtype)], 1)
 

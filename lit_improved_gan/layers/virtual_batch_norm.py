@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lit_improved_gan.precision import wide
+
 __all__ = ["ReferenceStatistics", "VirtualBatchNorm", "reference_statistics", "virtual_batch_norm"]
 
 
@@ -18,7 +20,7 @@ class ReferenceStatistics(NamedTuple):
 
 def reference_statistics(reference: Tensor) -> ReferenceStatistics:
     """The statistics of a reference batch ``(R, C)`` or ``(R, C, ...)``, per channel, in float32 or wider."""
-    values = _wide(reference).transpose(0, 1).flatten(1)
+    values = wide(reference).transpose(0, 1).flatten(1)
     variance, mean = torch.var_mean(values, 1, correction=0)
     return ReferenceStatistics(mean, variance, len(reference))
 
@@ -51,7 +53,7 @@ def virtual_batch_norm(
 
     Source: paper section 3.5; openai/improved-gan @ 4f5d1ec, ``imagenet/ops.py``, ``VBN``.
     """
-    values = _wide(x)
+    values = wide(x)
     share = 1 / (reference.examples + 1)
     if x.dim() == 2:
         own_mean, own_variance = values, torch.zeros_like(values)
@@ -74,10 +76,6 @@ def _normalise(
     shift = torch.zeros_like(mean) if bias is None else bias.expand_as(mean)
     shape = mean.shape + (1,) * (values.dim() - 2)
     return (values - mean.view(shape)) * scale.view(shape) + shift.view(shape)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 class VirtualBatchNorm(nn.Module):
@@ -125,9 +123,14 @@ class VirtualBatchNorm(nn.Module):
             )
         with torch.autocast(x.device.type, enabled=False):
             if self.current.recording:
+                if self.current.statistics is not None:
+                    raise RuntimeError(
+                        "A VirtualBatchNorm layer runs twice in one pass of its network, and its statistics would be "
+                        "those of the second place. Give each place a layer of its own."
+                    )
                 own = self.current.statistics = reference_statistics(x)
                 mean, variance = own.mean.unsqueeze(0), own.variance.unsqueeze(0)
-                return _normalise(_wide(x), mean, variance, self.weight, self.bias, self.eps).to(x.dtype)
+                return _normalise(wide(x), mean, variance, self.weight, self.bias, self.eps).to(x.dtype)
             if self.current.statistics is None:
                 raise RuntimeError(
                     "VirtualBatchNorm has no reference batch. Give the network that holds it one, by "

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lit_improved_gan.losses.adversarial import GeneratorLoss
 from lit_improved_gan.losses.statistics import batch_mean, squared_distance
+from lit_improved_gan.precision import wide
 from lit_improved_gan.ranks import gathered
 from lit_improved_gan.types import DiscriminatorOutput
 
@@ -83,9 +84,7 @@ def _flat(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
             "Parameters `real` and `fake` should be batches, not empty, with the same feature dimensions. "
             f"Found real {tuple(real.shape)} and fake {tuple(fake.shape)}."
         )
-    if fake.dtype in (torch.float16, torch.bfloat16) or real.dtype in (torch.float16, torch.bfloat16):
-        real, fake = real.float(), fake.float()
-    return real.flatten(1), fake.flatten(1)
+    return wide(real).flatten(1), wide(fake).flatten(1)
 
 
 class _OfLayers(GeneratorLoss):

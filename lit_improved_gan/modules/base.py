@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from lit_improved_gan.losses import GeneratorLoss, Penalty
 from lit_improved_gan.modules.average import AveragedNetwork
 from lit_improved_gan.modules.batches import check_images, check_labels, deal, named_streams
-from lit_improved_gan.modules.counting import CountingModule, uncounted
+from lit_improved_gan.modules.counting import uncounted
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
+from lit_improved_gan.modules.noise import NoisyModule
 from lit_improved_gan.modules.preparation import (
     awaits_reference,
     check_discriminator,
@@ -26,7 +27,7 @@ from lit_improved_gan.modules.preparation import (
 )
 from lit_improved_gan.modules.sampling import SamplingModule
 from lit_improved_gan.optim import ReleasedAdam
-from lit_improved_gan.seeding import current_seed, generator, mix
+from lit_improved_gan.seeding import current_seed, mix
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
 
 __all__ = ["AdversarialModule"]
@@ -34,7 +35,7 @@ __all__ = ["AdversarialModule"]
 Minimise: TypeAlias = Callable[[dict[str, Tensor], str], dict[str, Tensor]]
 
 
-class AdversarialModule(SamplingModule, CountingModule, ABC):
+class AdversarialModule(SamplingModule, NoisyModule, ABC):
     """Trains a discriminator D and a generator G in turn, under manual optimization.
 
     A training batch makes ``d_updates_per_batch`` updates of D, each on real images of its own, then
@@ -235,7 +236,8 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
 
         def minimise(logs: dict[str, Tensor], loss: str) -> dict[str, Tensor]:
             optimizer.zero_grad()
-            self.manual_backward(logs[loss])
+            with torch.autocast(self.device.type, enabled=False):  # Lightning's covers this whole step
+                self.manual_backward(logs[loss])
             with nullcontext() if counted else uncounted(optimizer):
                 optimizer.step()
             return logs
@@ -255,37 +257,8 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
     def discriminate(self, *groups: Tensor) -> list[DiscriminatorOutput]:
         """D's output for each group of images, in one pass where D treats every example on its own."""
         if len(groups) > 1 and getattr(self.discriminator, "independent_examples", False):
-            return self.as_output(self.discriminator(torch.cat(groups))).split([len(group) for group in groups])
-        return [self.as_output(self.discriminator(group)) for group in groups]
-
-    @staticmethod
-    def as_output(output: Tensor | DiscriminatorOutput) -> DiscriminatorOutput:
-        """What a discriminator returned, with no features where it returned logits alone."""
-        return DiscriminatorOutput(output, {}) if isinstance(output, Tensor) else output
-
-    # --- noise ---
-
-    @torch.no_grad()
-    def _logits_of(self, images: Tensor) -> int:
-        return self.as_output(self.discriminator_average(images)).logits.shape[1]
-
-    @property
-    def _seed(self) -> int:
-        return self.seed or 0
-
-    def _seed_noise(self) -> None:
-        """Make the noise inside the networks a function of (seed, batch, process)."""
-        seed = mix(self._seed, self.batches, self.global_rank)
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-
-    def _noise(self, n: int, player: str, update: int) -> Tensor:
-        """This process's share of the noise of the global batch."""
-        world = self.trainer.world_size
-        source = generator(self._seed, self.batches, player, update, device=self.device)
-        z: Tensor = self.generator.prior(n * world, source)  # type: ignore[operator]  # checked in setup
-        return z[self.global_rank :: world].to(next(self.generator.parameters()).dtype)
+            return DiscriminatorOutput.of(self.discriminator(torch.cat(groups))).split([len(group) for group in groups])
+        return [DiscriminatorOutput.of(self.discriminator(group)) for group in groups]
 
     # --- logging and checks ---
 
@@ -322,5 +295,7 @@ class AdversarialModule(SamplingModule, CountingModule, ABC):
             part, source = parts[name], f"Training images (`{name}`)"
             check_images(part.images if isinstance(part, LabelledBatch) else part, shape, self.dtype, source)
             if isinstance(part, LabelledBatch):
-                check_labels(part.labels, self.outputs or self._logits_of(part.images[:2]))
+                with torch.no_grad():
+                    logits = DiscriminatorOutput.of(self.discriminator_average(part.images[:2])).logits
+                check_labels(part.labels, logits.shape[1])
         self._images_checked = True

@@ -119,7 +119,7 @@ class Classifier(BatchAxis):
         """Cross-entropy of one batch: (images, labels), or a dict of an ``ImageDataModule`` with them."""
         torch.default_generator.manual_seed(mix(self.seed or 0, self.batches, self.global_rank))
         images, labels = batch["labelled"] if isinstance(batch, dict) else batch
-        loss = F.cross_entropy(self._logits(self.network, images), labels)
+        loss = F.cross_entropy(DiscriminatorOutput.of(self.network(images)).logits, labels)
         if (self.batches + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log_at(self.batches + 1, {}, {"train/loss": loss.detach()})
         return loss
@@ -131,12 +131,7 @@ class Classifier(BatchAxis):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(N, K)`` of the averaged network."""
-        return self._logits(self.average, images)
-
-    @staticmethod
-    def _logits(network: nn.Module, images: Tensor) -> Tensor:
-        output: Tensor | DiscriminatorOutput = network(images)
-        return output if isinstance(output, Tensor) else output.logits
+        return DiscriminatorOutput.of(self.average(images)).logits
 
     def validation_step(self, batch: LabelledBatch, batch_idx: int) -> None:
         """Count the errors on held-out images."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lit_improved_gan.losses import AdversarialLoss, GeneratorLoss, NonSaturatingLoss, real_logit
 from lit_improved_gan.modules.base import AdversarialModule
 from lit_improved_gan.modules.preparation import check_loss
-from lit_improved_gan.types import LabelledBatch
+from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch
 
 __all__ = ["GAN"]
 
@@ -62,5 +62,5 @@ class GAN(AdversarialModule):
         self._log_d_real("test/d_real", batch)
 
     def _log_d_real(self, name: str, batch: LabelledBatch) -> None:
-        logits = self.as_output(self.discriminator_average(batch[0])).logits
+        logits = DiscriminatorOutput.of(self.discriminator_average(batch[0])).logits
         self.log(name, real_logit(logits).sigmoid().mean(), batch_size=len(logits), sync_dist=True)

@@ -9,7 +9,7 @@ from torchmetrics import MeanMetric
 from lit_improved_gan.losses import FeatureMatchingLoss, GeneratorLoss, SemiSupervisedLoss
 from lit_improved_gan.modules.base import AdversarialModule
 from lit_improved_gan.modules.preparation import check_loss, datamodule_of
-from lit_improved_gan.types import LabelledBatch
+from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch
 
 __all__ = ["SemiSupervisedGAN"]
 
@@ -79,5 +79,5 @@ class SemiSupervisedGAN(AdversarialModule):
 
     def _wrong(self, batch: LabelledBatch) -> Tensor:
         images, labels = batch
-        logits = self.as_output(self.discriminator_average(images)).logits
+        logits = DiscriminatorOutput.of(self.discriminator_average(images)).logits
         return 100.0 * (logits.argmax(1) != labels)
