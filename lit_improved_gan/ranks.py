@@ -1,8 +1,10 @@
 """What a batch is when several processes train together: theirs, taken as one."""
 
+from typing import Any
+
+import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import _functional_collectives as functional
 
 __all__ = ["gathered", "mean_over_ranks", "world_size"]
 
@@ -19,7 +21,7 @@ def gathered(x: Tensor) -> tuple[Tensor, int]:
     """
     if world_size() == 1:
         return x, 0
-    whole: Tensor = functional.wait_tensor(functional.all_gather_tensor_autograd(x.contiguous(), 0, _everyone()))
+    whole: Tensor = _Gather.apply(x)
     return whole, dist.get_rank() * len(x)
 
 
@@ -31,10 +33,36 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     if world_size() == 1:
         return value
     own = value.detach()
-    total: Tensor = functional.wait_tensor(functional.all_reduce(own, "sum", _everyone()))
-    mean: Tensor = value + (total / world_size() - own)
-    return mean
+    total = own.clone()
+    dist.all_reduce(total)
+    return value + (total / world_size() - own)
 
 
-def _everyone() -> dist.ProcessGroup:
-    return dist.distributed_c10d._get_default_group()
+class _Gather(torch.autograd.Function):
+    """All processes' rows; its gradient is :class:`_Share`, whose gradient is this one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        share: Tensor = _Share.apply(gradients[0])
+        return share
+
+
+class _Share(torch.autograd.Function):
+    """This process's rows of the sum over all processes."""
+
+    @staticmethod
+    def forward(ctx: Any, whole: Tensor) -> Tensor:
+        total = whole.contiguous().clone()
+        dist.all_reduce(total)
+        return total.chunk(world_size())[dist.get_rank()]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        whole: Tensor = _Gather.apply(gradients[0])
+        return whole

@@ -102,10 +102,9 @@ def _differentiable_gradients(
     rows: Tensor, columns: Tensor, first: int, groups: Tensor, gradient: Tensor
 ) -> tuple[Tensor | None, Tensor | None, None, None]:
     with torch.enable_grad():
-        closeness = _plain(rows, columns, first, groups)
-        wanted = [m for m in ([rows] if columns is rows else [rows, columns]) if m.requires_grad]
-        found = dict(
-            zip(map(id, wanted), torch.autograd.grad(closeness, wanted, gradient, create_graph=True), strict=True)
-        )
-    on_columns = None if columns is rows else found.get(id(columns))
-    return found.get(id(rows)), on_columns, None, None
+        r = rows.view_as(rows)  # views: the columns may have been computed from the rows
+        c = r if columns is rows else columns.view_as(columns)
+        wanted = [m for m in ([r] if c is r else [r, c]) if m.requires_grad]
+        found = torch.autograd.grad(_plain(r, c, first, groups), wanted, gradient, create_graph=True)
+    by_input = dict(zip(map(id, wanted), found, strict=True))
+    return by_input.get(id(r)), None if c is r else by_input.get(id(c)), None, None

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = [
@@ -27,10 +28,11 @@ def real_logit(logits: Tensor) -> Tensor:
         logits: ``(N, K)``, K >= 1.
 
     Returns:
-        ``(N,)``.
+        ``(N,)``, in float32 or wider.
 
     Source: paper section 5.
     """
+    logits = wide(logits)
     return logits.squeeze(1) if logits.shape[1] == 1 else torch.logsumexp(logits, 1)
 
 
@@ -53,6 +55,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, real_target: float = 1.0) -> 
 
     Source: paper section 3.4.
     """
+    real, fake = wide(real), wide(fake)
     # softplus(s) - alpha s, written so that no two large terms cancel: softplus(s) - s = softplus(-s)
     on_real = F.softplus(-real).mean()
     if real_target != 1:

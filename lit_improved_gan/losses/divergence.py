@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_improved_gan.losses.adversarial import GeneratorLoss, check_target, real_logit
+from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["DivergenceDiscriminatorLoss", "DivergenceGeneratorLoss", "target_divergence"]
@@ -29,6 +30,7 @@ def target_divergence(logits: Tensor, target: float) -> Tensor:
     """
     entropy = -sum(p * log(p) for p in (target, 1 - target) if p > 0)
     # softplus(s) - t s without a difference of large terms: softplus(s) - s = softplus(-s)
+    logits = wide(logits)
     return (target * F.softplus(-logits) + (1 - target) * F.softplus(logits)).mean() - entropy
 
 

@@ -70,6 +70,8 @@ def maximum_mean_discrepancy(real: Tensor, fake: Tensor, bandwidths: Sequence[fl
     real, fake = _flat(real, fake)
     with torch.autocast(fake.device.type, enabled=False):
         real, fake = gathered(real)[0], gathered(fake)[0]
+        center = real.detach().mean(0)  # distances do not change, and do not cancel in float32
+        real, fake = real - center, fake - center
 
         def kernel(a: Tensor, b: Tensor) -> Tensor:
             squares = (a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T).clamp(min=0)
@@ -79,12 +81,13 @@ def maximum_mean_discrepancy(real: Tensor, fake: Tensor, bandwidths: Sequence[fl
 
 
 def _flat(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    if real.shape[1:] != fake.shape[1:] or not len(real) or not len(fake):
+    if real.dim() < 2 or real.shape[1:] != fake.shape[1:] or not real.numel() or not fake.numel():
         raise ValueError(
-            "Parameters `real` and `fake` should be batches, not empty, with the same feature dimensions. "
+            "Parameters `real` and `fake` should be (N, ...) and (M, ...), not empty, with the same features. "
             f"Found real {tuple(real.shape)} and fake {tuple(fake.shape)}."
         )
-    return wide(real).flatten(1), wide(fake).flatten(1)
+    dtype = torch.promote_types(wide(real).dtype, wide(fake).dtype)
+    return real.to(dtype).flatten(1), fake.to(dtype).flatten(1)
 
 
 class _OfLayers(GeneratorLoss):

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_improved_gan.losses.adversarial import GeneratorLoss, real_logit
+from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["HingeDiscriminatorLoss", "HingeGeneratorLoss", "hinge_discriminator_loss"]
@@ -14,6 +15,7 @@ def hinge_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
     Source: Lim and Ye 2017, Geometric GAN (arXiv:1705.02894).
     """
+    real, fake = wide(real), wide(fake)
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 

@@ -1,6 +1,7 @@
 """Historical averaging: hold each player near the average of where it has been."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class HistoricalAveraging(Penalty):
         count: t, the calls so far.
 
     Raises:
-        ValueError: ``weight`` is negative; when called: the network is another one than before.
+        ValueError: ``weight`` is negative; when called: the network has no trained parameter, or others than before.
 
     Source: paper section 3.3; the released code has none.
     """
@@ -53,7 +54,7 @@ class HistoricalAveraging(Penalty):
             raise ValueError(f"Parameter `weight` of HistoricalAveraging should be 0 or more. Found weight={weight}.")
         self.weight = weight
         self._means = 0
-        self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
     @property
     def means(self) -> list[Tensor]:
@@ -61,8 +62,9 @@ class HistoricalAveraging(Penalty):
         return [getattr(self, f"mean{i}") for i in range(self._means)]
 
     def follow(self, network: nn.Module) -> None:
-        """Make room for the means of the network's trained parameters."""
+        """Begin anew, with room for the means of the network's trained parameters."""
         parameters = _trained(network)
+        self.count.zero_()
         self._means = len(parameters)
         for i, parameter in enumerate(parameters):
             self.register_buffer(f"mean{i}", torch.zeros_like(parameter))
@@ -82,6 +84,18 @@ class HistoricalAveraging(Penalty):
             torch._foreach_add_(means, steps)
         return self.weight * historical_averaging(parameters, means)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        saved = sum(key.startswith(f"{prefix}mean") for key in state_dict)
+        if not self._means and saved:  # before the first call there is no room for the means
+            self._means = saved
+            for i in range(saved):
+                mean = state_dict[f"{prefix}mean{i}"]
+                self.register_buffer(f"mean{i}", torch.empty_like(mean, device=self.count.device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
 
 def _trained(network: nn.Module) -> list[Tensor]:
-    return [p for p in network.parameters() if p.requires_grad]
+    parameters: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError(f"HistoricalAveraging needs a network with trained parameters. Found none in {type(network)}.")
+    return parameters

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from lit_improved_gan.losses.adversarial import GeneratorLoss, check_target, real_logit
+from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["LeastSquaresDiscriminatorLoss", "LeastSquaresGeneratorLoss", "least_squares_discriminator_loss"]
@@ -13,6 +14,7 @@ def least_squares_discriminator_loss(real: Tensor, fake: Tensor, real_target: fl
 
     Source: Mao et al. 2016, equation 2 without its factor 1/2 (arXiv:1611.04076).
     """
+    real, fake = wide(real), wide(fake)
     return (real - real_target).square().mean() + fake.square().mean()
 
 

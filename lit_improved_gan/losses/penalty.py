@@ -63,4 +63,4 @@ class R1Penalty(Penalty):
         images = real.detach().requires_grad_(True)
         output = network(images)
         logits = output if isinstance(output, Tensor) else output.logits
-        return self.weight * r1_penalty(torch.logsumexp(logits, 1), images)
+        return self.weight * r1_penalty(logits if logits.dim() == 1 else torch.logsumexp(logits, 1), images)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_improved_gan.losses.adversarial import check_target, discriminator_loss, real_logit
+from lit_improved_gan.precision import wide
 
 __all__ = ["SemiSupervisedLoss", "SemiSupervisedTerms", "implicit_logits"]
 
@@ -77,6 +78,7 @@ class SemiSupervisedLoss(nn.Module):
         self, labelled_logits: Tensor, labels: Tensor, unlabelled_logits: Tensor, fake_logits: Tensor
     ) -> SemiSupervisedTerms:
         """Compute the loss from K logits each of labelled, unlabelled and generated images, and the labels ``(N,)``."""
+        labelled_logits = wide(labelled_logits)
         supervised = F.cross_entropy(labelled_logits, labels)
         unsupervised = 0.5 * discriminator_loss(
             real_logit(unlabelled_logits), real_logit(fake_logits), self.real_target

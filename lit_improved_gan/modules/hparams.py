@@ -15,5 +15,6 @@ def save_plain_hyperparameters(module: LightningModule) -> None:
     """
     module.save_hyperparameters()
     for name, value in list(module.hparams.items()):
-        if isinstance(value, nn.Module) or callable(value):
+        objects = value if isinstance(value, list) else [value]
+        if any(isinstance(item, nn.Module) or callable(item) for item in objects):
             module.hparams.pop(name)

@@ -16,17 +16,20 @@ class TappedDiscriminator(nn.Module):
     Args:
         network: any module that maps images to logits ``(N, K)``, or ``(N,)`` for one logit each.
         layers: names of its submodules, as ``network.named_modules()`` gives them; each returns a tensor and runs once.
+            What a later layer changes in place is refused.
         independent_examples: whether no layer mixes examples, so that several batches may share one pass.
 
     Shapes:
-        as the network's; the features are named after the submodules, in the order of ``layers``.
+        as the network's; the features are named after the submodules, in the order of ``layers``, and come after those
+        that the network itself returns.
 
     Raises:
         ValueError: there is no submodule of that name; when called: a layer did not run, or returned no tensor.
     """
 
-    def __init__(self, network: nn.Module, layers: Sequence[str], independent_examples: bool = False) -> None:
+    def __init__(self, network: nn.Module, layers: str | Sequence[str], independent_examples: bool = False) -> None:
         super().__init__()
+        layers = [layers] if isinstance(layers, str) else layers
         known = dict(network.named_modules())
         unknown = [name for name in layers if name not in known]
         if not layers or unknown:
@@ -39,17 +42,19 @@ class TappedDiscriminator(nn.Module):
     def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Logits and features of images ``(N, C, H, W)``."""
         found: dict[str, Any] = {}
+        versions: dict[str, int] = {}
 
         def tap(name: str) -> Callable[[nn.Module, Any, Any], None]:
             def hook(module: nn.Module, args: Any, output: Any) -> None:
                 found[name] = output
+                versions[name] = _version(output)
 
             return hook
 
         modules = dict(self.network.named_modules())
         handles = [modules[name].register_forward_hook(tap(name)) for name in self.layers]
         try:
-            logits = self.network(x)
+            output = self.network(x)
         finally:
             for handle in handles:
                 handle.remove()
@@ -59,5 +64,16 @@ class TappedDiscriminator(nn.Module):
                 f"Parameter `layers` of TappedDiscriminator: {wrong[0]!r} should return a tensor in every pass. "
                 f"Found {type(found.get(wrong[0])).__name__}."
             )
+        changed = [name for name in self.layers if versions[name] != _version(found[name])]
+        if changed:
+            raise ValueError(
+                f"Parameter `layers` of TappedDiscriminator: what {changed[0]!r} returns is changed in place by a "
+                "later layer. Tap that layer, or set its `inplace` to False."
+            )
+        logits, features = DiscriminatorOutput.of(output)
         logits = logits.unsqueeze(1) if logits.dim() == 1 else logits
-        return DiscriminatorOutput(logits, {name: found[name] for name in self.layers})
+        return DiscriminatorOutput(logits, {**features, **{name: found[name] for name in self.layers}})
+
+
+def _version(output: Any) -> int:
+    return output._version if isinstance(output, Tensor) and not output.is_inference() else 0

@@ -283,3 +283,13 @@ def test_wrong_shapes_are_refused() -> None:
     for shape in [(4, 3), (3, 2, 2), (0, 2, 2)]:
         with pytest.raises(ValueError, match="`m` of joint_minibatch_closeness"):
             joint_minibatch_closeness(torch.zeros(shape))
+
+
+def test_columns_that_come_from_the_rows_count_once_in_a_second_derivative() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 4, 2, dtype=torch.float64, requires_grad=True)
+    found = []
+    for twice in (False, True):
+        value = closeness.pairwise_closeness(x, torch.cat([x, 2 * x])).square().sum()
+        found.append(torch.autograd.grad(value, x, create_graph=twice)[0])
+    torch.testing.assert_close(*found)

@@ -1,5 +1,8 @@
 """The adversarial losses against the transcription, and what they promise."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,12 @@ from helpers.mutate import plant
 
 from lit_improved_gan.losses import (
     AdversarialLoss,
+    DivergenceDiscriminatorLoss,
+    DivergenceGeneratorLoss,
+    HingeDiscriminatorLoss,
+    HingeGeneratorLoss,
+    LeastSquaresDiscriminatorLoss,
+    LeastSquaresGeneratorLoss,
     MinimaxLoss,
     NonSaturatingLoss,
     discriminator_loss,
@@ -41,7 +50,34 @@ def check_real_logit() -> None:
     np.testing.assert_allclose(real_logit(torch.tensor(logits)), reference.implicit_real_logit(logits), rtol=1e-12)
 
 
-@pytest.mark.parametrize("check", [check_discriminator_loss, check_real_logit])
+def check_generator(loss, value, gradient) -> None:
+    fake = RNG.normal(size=9) * 3
+    logits = torch.tensor(fake[:, None], requires_grad=True)
+    result = loss(output(logits))
+    result.backward()
+    np.testing.assert_allclose(result.item(), value(fake), rtol=1e-10)
+    np.testing.assert_allclose(logits.grad[:, 0], gradient(fake), rtol=1e-10, atol=1e-14)
+    assert loss(output(logits.float())).item() == pytest.approx(result.item(), rel=1e-5)
+
+
+def check_non_saturating() -> None:
+    check_generator(NonSaturatingLoss(), reference.non_saturating, reference.non_saturating_grad)
+
+
+def check_minimax() -> None:
+    check_generator(MinimaxLoss(), reference.minimax, reference.minimax_grad)
+
+
+def check_module() -> None:
+    real, fake = RNG.normal(size=7) * 3, RNG.normal(size=5) * 3
+    for arguments, alpha in [((), 1.0), ((0.9,), 0.9)]:
+        loss = AdversarialLoss(*arguments)(output(torch.tensor(real)[:, None]), output(torch.tensor(fake)[:, None]))
+        np.testing.assert_allclose(loss.item(), reference.discriminator_cross_entropy(real, fake, alpha), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "check", [check_discriminator_loss, check_real_logit, check_non_saturating, check_minimax, check_module]
+)
 def test_against_the_transcription(check) -> None:
     check()
 
@@ -56,28 +92,22 @@ def test_against_the_transcription(check) -> None:
         (real_logit, check_real_logit, "torch.logsumexp(logits, 1)", "torch.logsumexp(logits, 0)"),
         (real_logit, check_real_logit, "torch.logsumexp(logits, 1)", "-torch.logsumexp(logits, 1)"),
         (real_logit, check_real_logit, "torch.logsumexp(logits, 1)", "torch.logsumexp(2 * logits, 1)"),
+        (NonSaturatingLoss.forward, check_non_saturating, "-real_logit", "real_logit"),
+        (NonSaturatingLoss.forward, check_non_saturating, ".mean()", ".mean() / 2"),
+        (NonSaturatingLoss.forward, check_non_saturating, "fake.logits", "fake.logits.T"),
+        (MinimaxLoss.forward, check_minimax, "-F.softplus", "F.softplus"),
+        (MinimaxLoss.forward, check_minimax, ".mean()", ".sum()"),
+        (MinimaxLoss.forward, check_minimax, "fake.logits", "fake.logits.T"),
+        (AdversarialLoss.forward, check_module, "real_logit(real.logits), real_logit(fake.logits)",
+         "real_logit(fake.logits), real_logit(real.logits)"),
+        (AdversarialLoss.forward, check_module, "self.real_target", "1.0"),
+        (AdversarialLoss.forward, check_module, "real.logits", "real.logits.T"),
     ],
-)
+)  # fmt: skip
 def test_planted_errors_are_found(monkeypatch, function, check, old: str, new: str) -> None:
     plant(monkeypatch, function, old, new)
     with pytest.raises(AssertionError):
         check()
-
-
-@pytest.mark.parametrize(
-    ("loss", "value", "gradient"),
-    [
-        (NonSaturatingLoss(), reference.non_saturating, reference.non_saturating_grad),
-        (MinimaxLoss(), reference.minimax, reference.minimax_grad),
-    ],
-)
-def test_generator_losses_against_the_transcription(loss, value, gradient) -> None:
-    fake = RNG.normal(size=9) * 3
-    logits = torch.tensor(fake[:, None], requires_grad=True)
-    result = loss(output(logits))
-    result.backward()
-    np.testing.assert_allclose(result.item(), value(fake), rtol=1e-10)
-    np.testing.assert_allclose(logits.grad[:, 0], gradient(fake), rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.9, 0.6])
@@ -121,3 +151,27 @@ def test_a_single_logit_is_taken_as_it_is() -> None:
 def test_targets_out_of_range_are_refused(target: float) -> None:
     with pytest.raises(ValueError, match="real_target"):
         AdversarialLoss(target)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        AdversarialLoss(0.8),
+        DivergenceDiscriminatorLoss(0.8),
+        HingeDiscriminatorLoss(),
+        LeastSquaresDiscriminatorLoss(0.8),
+        NonSaturatingLoss(),
+        MinimaxLoss(),
+        DivergenceGeneratorLoss(0.4),
+        HingeGeneratorLoss(),
+        LeastSquaresGeneratorLoss(),
+    ],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_losses_copy_and_pickle_and_keep_double_precision(loss) -> None:
+    one, other = (output(x) for x in torch.randn(2, 5, 3, dtype=torch.float64).unbind())
+    value = loss(one, other)
+    assert value.dtype == torch.float64
+    assert value.shape == ()
+    for again in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert torch.equal(again(one, other), value)

@@ -5,8 +5,10 @@ import pytest
 import torch
 from helpers import reference
 from helpers.mutate import plant
+from helpers.references import semi_supervised as transcription
 
-from lit_improved_gan.losses import SemiSupervisedLoss
+from lit_improved_gan import losses
+from lit_improved_gan.losses import SemiSupervisedLoss, implicit_logits
 
 RNG = np.random.default_rng(0)
 
@@ -29,7 +31,23 @@ def check() -> None:
         assert single.total.item() == pytest.approx(terms.total.item(), rel=1e-5)
 
 
-def test_against_the_transcription() -> None:
+def check_explicit() -> None:
+    """K+1 logits in all three places, from the probabilities of their softmax."""
+    labelled, unlabelled, fake = (RNG.normal(size=(n, 5)) * 2 for n in (5, 7, 4))
+    labels = RNG.integers(0, 4, size=5)
+    for weight, alpha in [(1.0, 1.0), (2.0, 1.0), (0.5, 0.9)]:
+        inputs = [torch.tensor(x, requires_grad=True) for x in (labelled, unlabelled, fake)]
+        on_labelled, on_unlabelled, on_fake = map(losses.implicit_logits, inputs)
+        loss = SemiSupervisedLoss(weight, alpha)(on_labelled, torch.tensor(labels), on_unlabelled, on_fake).total
+        expected = transcription.loss_explicit(labelled, labels, unlabelled, fake, weight, alpha)
+        np.testing.assert_allclose(loss.item(), expected, rtol=1e-10)
+        gradients = transcription.loss_explicit_grad(labelled, labels, unlabelled, fake, weight, alpha)
+        for found, gradient in zip(torch.autograd.grad(loss, inputs), gradients, strict=True):
+            np.testing.assert_allclose(found, gradient, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("check", [check, check_explicit])
+def test_against_the_transcription(check) -> None:
     check()
 
 
@@ -46,6 +64,50 @@ def test_planted_errors_are_found(monkeypatch, old: str, new: str) -> None:
     plant(monkeypatch, SemiSupervisedLoss.forward, old, new)
     with pytest.raises(AssertionError):
         check()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (":-1] - logits", ":-1] + logits"),
+        (":-1] - logits", ":-1] - 2 * logits"),
+        ("logits[:, :-1] - logits[:, -1:]", "logits[:, :-1] - logits.T[:1, -1:]"),
+        ("logits[:, :-1] - logits[:, -1:]", "logits[:, 1:] - logits[:, :1]"),
+    ],
+)
+def test_errors_planted_in_the_explicit_form_are_found(monkeypatch, old: str, new: str) -> None:
+    plant(monkeypatch, implicit_logits, old, new)
+    with pytest.raises(AssertionError):
+        check_explicit()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("last", [1e4, -1e4])
+def test_extreme_explicit_logits_give_the_right_finite_values(last: float, dtype: torch.dtype) -> None:
+    values = np.full((4, 11), -last)
+    values[:, 0], values[:, -1] = 0.5 * last, last
+    labels = np.arange(4)
+    logits = torch.tensor(values, dtype=dtype, requires_grad=True)
+    k = implicit_logits(logits)
+    total = SemiSupervisedLoss(real_target=0.9)(k, torch.tensor(labels), k, k).total
+    expected = transcription.loss_explicit(values, labels, values, values, alpha=0.9)
+    assert total.item() == pytest.approx(expected, rel=1e-6)
+    (gradient,) = torch.autograd.grad(total, logits)
+    expected = sum(transcription.loss_explicit_grad(values, labels, values, values, alpha=0.9))
+    # log sum exp of 2e4 is 1e-3 coarse in single precision
+    np.testing.assert_allclose(gradient, expected, atol=1e-4 if dtype == torch.float32 else 1e-12)
+
+
+def test_explicit_logits_say_the_same_as_their_differences() -> None:
+    logits = torch.randn(6, 5, dtype=torch.float64)
+    torch.testing.assert_close(implicit_logits(logits + 3), implicit_logits(logits))
+    k = implicit_logits(logits)
+    torch.testing.assert_close(losses.real_logit(k).sigmoid(), 1 - logits.softmax(1)[:, -1])
+    torch.testing.assert_close(k.softmax(1), logits[:, :-1].softmax(1))
+    assert implicit_logits(torch.zeros(0, 3)).shape == (0, 2)
+    for shape in [(4, 1), (4,), (4, 3, 2)]:
+        with pytest.raises(ValueError, match=r"`logits` of implicit_logits.*\(N, K \+ 1\)"):
+            implicit_logits(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("scale", [1e4, -1e4])
