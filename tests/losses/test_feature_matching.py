@@ -266,8 +266,6 @@ def test_losses_copy_and_pickle(loss) -> None:
 
 
 def test_the_discrepancy_does_not_cancel_far_from_zero() -> None:
-    from lit_improved_gan import losses
-
     generator = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(50, 16, generator=generator) + 1000 for _ in range(2))
     exact = maximum_mean_discrepancy(real.double(), fake.double(), (1.0, 4.0))
@@ -279,8 +277,6 @@ def test_the_discrepancy_does_not_cancel_far_from_zero() -> None:
 
 
 def test_losses_of_half_precision_are_taken_in_float32() -> None:
-    from lit_improved_gan import losses
-
     torch.manual_seed(0)
     real, fake = torch.randn(64).bfloat16(), torch.randn(64).bfloat16()
     for loss in (losses.discriminator_loss, losses.hinge_discriminator_loss, losses.least_squares_discriminator_loss):
