@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from lit_improved_gan.axis import log_at
 from lit_improved_gan.metrics import ClassifierScore, load_classifier
 
 __all__ = ["ClassifierScoreMonitor"]
@@ -72,8 +73,7 @@ class ClassifierScoreMonitor(Callback):
         if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             values, _ = self._judge(trainer, pl_module, "val", self.val_samples)
             pl_module.log_dict(values, logger=False)
-            for logger in trainer.loggers:
-                logger.log_metrics(values, step=getattr(pl_module, "batches", trainer.global_step))
+            log_at(trainer.loggers, values, getattr(pl_module, "batches", trainer.global_step))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Judge ``num_samples`` samples, and show the histogram."""

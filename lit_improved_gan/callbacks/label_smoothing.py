@@ -4,6 +4,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lit_improved_gan.axis import log_at
+
 __all__ = ["LabelSmoothing"]
 
 
@@ -64,8 +66,7 @@ class LabelSmoothing(Callback):
         done = getattr(pl_module, "batches", trainer.global_step)
         pl_module.real_target = self.at(done)
         if self.final_target is not None and (done + 1) % trainer.log_every_n_steps == 0:
-            for logger in trainer.loggers:
-                logger.log_metrics({"real_target": pl_module.real_target}, step=done + 1)
+            log_at(trainer.loggers, {"real_target": pl_module.real_target}, done + 1)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Give the module its own target back."""

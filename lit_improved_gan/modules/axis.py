@@ -1,4 +1,4 @@
-"""The axis of everything that is logged: training batches done."""
+"""Metrics of training and validation on the axis of training batches done."""
 
 from collections.abc import Mapping
 
@@ -6,22 +6,18 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from lit_improved_gan.axis import log_at
+
 __all__ = ["BatchAxis"]
 
 
 class BatchAxis(LightningModule):
-    """Logs at the number of training batches done, where Lightning is one behind.
+    """Logs at the number of training batches done, where Lightning is one behind."""
 
-    (Logging a metric ``step``, Lightning's way of choosing the axis, would put a stale number into the file names of
-    ``ModelCheckpoint``.)
-    """
-
-    def log_at(self, batches: int, metrics: Mapping[str, Tensor | float], shown: Mapping[str, Tensor]) -> None:
+    def log_after(self, batches: int, metrics: Mapping[str, Tensor | float], shown: Mapping[str, Tensor]) -> None:
         """Log ``metrics`` and ``shown`` after ``batches`` training batches; ``shown`` goes to the progress bar, too."""
         self.log_dict(dict(shown), prog_bar=True, logger=False)
-        values = {name: float(value) for name, value in {**metrics, **shown}.items()}
-        for logger in self.loggers:
-            logger.log_metrics(values, step=batches)
+        log_at(self.loggers, {name: float(value) for name, value in {**metrics, **shown}.items()}, batches)
 
     def on_validation_epoch_end(self) -> None:
         """Count the batch that validation follows: its metrics are logged next."""

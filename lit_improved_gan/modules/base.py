@@ -273,7 +273,7 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
             "lr/discriminator": d_optimizer.param_groups[0]["lr"],
             "lr/generator": g_optimizer.param_groups[0]["lr"],
         }
-        self.log_at(self.batches, counts, losses)
+        self.log_after(self.batches, counts, losses)
 
     def _step_schedules(self) -> None:
         schedules = self.lr_schedulers() or []

@@ -121,7 +121,7 @@ class Classifier(BatchAxis):
         images, labels = batch["labelled"] if isinstance(batch, dict) else batch
         loss = F.cross_entropy(DiscriminatorOutput.of(self.network(images)).logits, labels)
         if (self.batches + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log_at(self.batches + 1, {}, {"train/loss": loss.detach()})
+            self.log_after(self.batches + 1, {}, {"train/loss": loss.detach()})
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """Training batches are what every count, file and axis means."""
 
 import csv
+import sys
 
 import pytest
 import torch
@@ -138,6 +139,25 @@ def test_rows_after_the_checkpoint_of_a_killed_run_are_dropped(run, tmp_path) ->
         rows = [int(row["step"]) for row in csv.DictReader(file) if row["train/d_loss"]]
     assert rows == [2, 4, 6]
     assert (folder / "config-from-000004.yaml").is_file()
+
+
+def test_what_is_logged_is_on_disk_at_once(run, tmp_path) -> None:
+    (tmp_path / "watch.py").write_text(
+        "from lightning.pytorch import Callback\n"
+        "class Watch(Callback):\n"
+        "    def on_train_batch_start(self, trainer, module, batch, batch_idx):\n"
+        "        lines = open('runs/digits_gan/0/metrics.csv').read().splitlines() if trainer.global_step > 1 else []\n"
+        "        open('seen', 'a').write(f'{len(lines)} ')\n"
+    )
+    (tmp_path / "overlay.yaml").write_text("trainer: {callbacks+: [{class_path: watch.Watch}]}")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        result = run("fit", "-c", "configs/digits_gan.yaml", "-c", "overlay.yaml", *SMALL)
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert result.status == 0, result.err
+    assert (tmp_path / "seen").read_text() == "0 0 2 2 "  # a head and a row, after the second of four batches
+    assert (tmp_path / "runs/digits_gan/0/curves.png").is_file()
 
 
 VALIDATED = ("--trainer.accelerator=cpu", "--trainer.check_val_every_n_epoch=1", "--trainer.limit_val_batches=2")
