@@ -31,7 +31,7 @@ class Noted(GAN):
         self.bare[-1]["g_loss"] = losses["g_loss"].item()
         return losses
 
-    def log_at(self, batch, counts, losses):
+    def log_after(self, batch, counts, losses):
         self.logged.append({name: float(value) for name, value in losses.items()})
 
 
