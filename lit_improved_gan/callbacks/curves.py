@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 __all__ = ["Curves", "plot_curves"]
 
-_NOT_DRAWN = ("step", "epoch", "d_updates", "g_updates")
+_NOT_DRAWN = ("step", "epoch", "d_updates", "g_updates", "_std")
 
 
 class Curves(Callback):
@@ -40,7 +40,7 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     with metrics.open(newline="") as file:
         for row in csv.DictReader(file):
             for name, value in row.items():
-                if value and not name.startswith(("test/", "lr/")) and name not in _NOT_DRAWN:
+                if value and not name.startswith(("test/", "lr/")) and not name.endswith(_NOT_DRAWN):
                     curves.setdefault(name, []).append((int(float(row["step"])), float(value)))
     panels: dict[str, list[str]] = {}
     for name in sorted(curves):
@@ -53,7 +53,7 @@ def plot_curves(metrics: Path, picture: Path) -> None:
             axis.plot(*zip(*curves[name], strict=True), label=name, linewidth=1.2)
         axis.set_ylabel(title)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8, loc="upper right")
+        axis.legend(fontsize=8, loc="best", ncols=1 + len(names) // 5)
     axes[-1, 0].set_xlabel("training batches")
     figure.tight_layout()
     figure.savefig(picture, dpi=110)
