@@ -52,9 +52,11 @@ class LabelSmoothing(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check the module."""
         if not hasattr(pl_module, "real_target"):
+            loss = getattr(pl_module, "discriminator_loss", None)
+            found = type(pl_module if loss is None else loss).__name__
             raise TypeError(
-                f"LabelSmoothing needs a discriminator loss with a target for real images. {type(pl_module).__name__} "
-                "has no attribute `real_target`: use AdversarialLoss or SemiSupervisedLoss, or add one."
+                f"LabelSmoothing needs a discriminator loss with a target for real images. {found} has no attribute "
+                "`real_target`: use AdversarialLoss or SemiSupervisedLoss, or add one."
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:

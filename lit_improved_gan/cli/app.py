@@ -1,6 +1,7 @@
 """The command line: LightningCLI with run directories, safe resuming and a result at the end."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import CSVLogger
 
 from lit_improved_gan.callbacks import GracefulInterrupt, RunProgress
-from lit_improved_gan.cli.checkpoint import check_overridden, read_checkpoint
+from lit_improved_gan.cli.checkpoint import changed_data, check_left_to_do, check_overridden, read_checkpoint
 from lit_improved_gan.cli.config_files import config_files
 from lit_improved_gan.cli.errors import UserError, shorten
 from lit_improved_gan.cli.loggers import RunCSVLogger, close
@@ -52,10 +53,12 @@ class SaveConfig(SaveConfigCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the config."""
-        path = Path(trainer.default_root_dir) / "config.yaml"
-        if path.exists():
-            path = path.with_name(f"config-from-{trainer.global_step:06d}.yaml")
-        if trainer.is_global_zero and not path.exists():
+        folder, number = Path(trainer.default_root_dir), 0
+        path = folder / "config.yaml"
+        while path.exists():
+            again = f"-{number}" if number else ""
+            path, number = folder / f"config-from-{trainer.global_step:06d}{again}.yaml", number + 1
+        if trainer.is_global_zero:
             self.parser.save(self.config, str(path), skip_unset=False, overwrite=False, multifile=False)
         options = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
         for logger in trainer.loggers:
@@ -127,7 +130,10 @@ class App(LightningCLI):
         seed = checkpoint.get("improved_gan", {}).get("seed")
         if seed not in (None, options["seed_everything"]):
             say(f"The run goes on with its own seed {seed}, not with --seed_everything {options['seed_everything']}.")
+        for change in changed_data(given["fit"]["data"], checkpoint):
+            say(f"The run goes on with other data: {change}.")
         trainer = options["trainer"]
+        check_left_to_do(trainer, checkpoint, path)
         if trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1:
             raise UserError(
                 f"A run cannot be resumed with both --trainer.max_epochs (now {trainer['max_epochs']}) and "
@@ -160,6 +166,8 @@ class App(LightningCLI):
         """Remove the directory that was made for a run that never began."""
         if self.made_directory and is_first_process():
             shutil.rmtree(self.directory, ignore_errors=True)
+            with suppress(OSError):  # other runs are in it
+                self.directory.parent.rmdir()
 
     def instantiate_classes(self) -> None:
         """Build everything; no empty directory stays behind where that fails."""
@@ -188,7 +196,9 @@ class App(LightningCLI):
         if stage == "fit":
             last = own / "checkpoints" / "last.ckpt" if own else None
             if last and last.is_file() and read_checkpoint(last)["global_step"] > self.first_step:
-                say(f"{own} has gone on since {checkpoint} was saved, and is kept: this is a new run.")
+                say(
+                    f"{own} has gone on since {checkpoint} was saved, and is kept. This is a new run with its own best."
+                )
                 own = None
             return (own, False) if own else (new_directory(experiment), True)
         if stage == "predict" or options["trainer"]["logger"] not in (None, True, False):

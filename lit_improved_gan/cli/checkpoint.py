@@ -8,7 +8,7 @@ import torch
 
 from lit_improved_gan.cli.errors import UserError
 
-__all__ = ["check_overridden", "read_checkpoint"]
+__all__ = ["changed_data", "check_left_to_do", "check_overridden", "read_checkpoint"]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -51,6 +51,33 @@ def check_overridden(options: dict[str, Any], checkpoint: dict[str, Any], path: 
             f"{path} was made with other options than those given; the checkpoint's would win:\n  "
             + "\n  ".join(differences)
             + "\nLeave these out to go on with the checkpoint, or leave out --ckpt_path to start anew."
+        )
+
+
+def changed_data(data: dict[str, Any], checkpoint: dict[str, Any]) -> list[str]:
+    """A line for each option of the data that is not what it was when the checkpoint was saved."""
+    given, saved = data.get("init_args", {}), checkpoint.get("datamodule_hyper_parameters", {})
+    return [
+        f"--data.{name} {given[name]}, was {saved[name]}"
+        for name in given
+        if saved.get(name, given[name]) != given[name]
+    ]
+
+
+def check_left_to_do(trainer: dict[str, Any], checkpoint: dict[str, Any], path: Path | str) -> None:
+    """Refuse to go on from a checkpoint that is at or past the limits.
+
+    Raises:
+        UserError: there would be nothing to train.
+    """
+    done = checkpoint["global_step"]
+    epochs = done / checkpoint.get("improved_gan", {}).get("batches_per_epoch", float("inf"))
+    steps_left = trainer["max_steps"] == -1 or done < trainer["max_steps"]
+    epochs_left = trainer["max_epochs"] in (None, -1) or epochs < trainer["max_epochs"]
+    if not (steps_left and epochs_left):
+        raise UserError(
+            f"{path} is after {done} training batches, {epochs:g} epochs: nothing would be left to do. Give a higher limit "
+            f"than --trainer.max_epochs {trainer['max_epochs']} and --trainer.max_steps {trainer['max_steps']}."
         )
 
 

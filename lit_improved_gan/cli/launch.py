@@ -21,6 +21,8 @@ _KNOWN_WARNINGS = [  # said by Lightning of what is meant to be so
     r".*Experiment logs directory .* exists and is not empty.*",
     r"The dirpath has changed from .*",  # a run directory was moved, or named in another way
     r".*pre-optimization state.*",
+    r"Couldn't infer the batch indices.*",  # samples have numbers of their own
+    r"Total length of `list` across ranks is zero.*",  # val_size: 0
     r".*is smaller than the logging interval.*",
     r".*you have no `val_dataloader`.*|.*but have no `val_dataloader`.*",  # val_size: 0
 ]

@@ -42,7 +42,7 @@ def check_options(subcommand: str, options: Any) -> None:
     )
     for name in none:
         if trainer[name] == 0:
-            raise UserError(f"--trainer.{name} 0: nothing would be left to do. Give at least 2, or leave it out.")
+            raise UserError(f"--trainer.{name} 0: nothing would be left to do. Give more, or leave it out.")
     if subcommand != "fit" and options["ckpt_path"] is None:
         raise UserError(
             f"`{subcommand}` needs --ckpt_path, the checkpoint of a run: without it the networks are untrained."

@@ -94,6 +94,8 @@ class ImageDataModule(LightningDataModule, ABC):
         """Load and check the data, once, and split off the validation set."""
         if self.training_set is not None:
             return
+        if not hasattr(self, "image_shape") or not hasattr(self, "num_classes"):
+            raise ValueError(f"{type(self).__name__} should have the attributes `image_shape` and `num_classes`.")
         train, self.test = self.load()
         for part, data in [("training", train), ("test", self.test)]:
             self._check(part, data)
@@ -114,6 +116,11 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def _check(self, part: str, data: Images) -> None:
         name = type(self).__name__
+        if not isinstance(data, Images) or not all(isinstance(value, Tensor) for value in data):
+            raise ValueError(
+                f"{name}.load should return Images(images, labels), two tensors, for the training and the test set. "
+                f"Found {type(data).__name__} of {[type(value).__name__ for value in data]} for the {part} set."
+            )
         if data.images.dtype != torch.uint8:
             raise ValueError(f"{name}: the {part} images should be uint8 in 0..255. Found {data.images.dtype}.")
         if tuple(data.images.shape[1:]) != tuple(self.image_shape):

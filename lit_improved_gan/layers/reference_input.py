@@ -83,7 +83,10 @@ def convert_batch_norm(network: nn.Module, reference_gradient: bool = True) -> n
                     replaced[layer] = virtual.train(layer.training)
                 setattr(parent, name, replaced[layer])
     if not replaced:
-        raise ValueError(f"Parameter `network` of convert_batch_norm: {type(network).__name__} holds no batch norm.")
+        raise ValueError(
+            f"Parameter `network` of convert_batch_norm: {type(network).__name__} holds no batch norm. (One that is "
+            "the network itself can be replaced by VirtualBatchNorm by hand.)"
+        )
     attach_reference(network, reference_gradient)
     return network
 

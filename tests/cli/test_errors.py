@@ -171,6 +171,28 @@ def test_a_seed_that_the_checkpoint_would_override_is_reported(run, trained) -> 
     assert "goes on with its own seed 0, not with --seed_everything 7" in result.out
 
 
+@pytest.mark.parametrize("limit", [("--trainer.max_steps=4",), ("--trainer.max_steps=-1", "--trainer.max_epochs=1")])
+def test_nothing_left_to_do_is_said(run, trained, tmp_path, limit: tuple[str, ...]) -> None:
+    folder = tmp_path / "runs/digits/0"
+    if len(limit) == 2:
+        assert run("fit", "--ckpt_path", trained, *limit).status == 0  # to the end of the epoch
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    expect(run("fit", "--ckpt_path", trained, *limit), "nothing would be left to do", "Give a higher limit")
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_other_data_on_resuming_are_said(run, trained, tmp_path) -> None:
+    for steps in (6, 8):
+        result = run("fit", "--ckpt_path", trained, f"--trainer.max_steps={steps}", "--data.labels_per_class=3")
+        assert result.status == 0, result.err
+        assert "goes on with other data: --data.labels_per_class 3, was 5" in result.out or steps == 8
+    assert {path.name for path in (tmp_path / "runs/digits/0").glob("config*")} == {
+        "config.yaml",
+        "config-from-000004.yaml",
+        "config-from-000006.yaml",
+    }
+
+
 @pytest.mark.parametrize("subcommand", ["validate", "test", "predict"])
 def test_nothing_but_fit_runs_without_a_checkpoint(run, tmp_path, subcommand: str) -> None:
     expect(run(subcommand, "-c", "configs/digits.yaml"), f"`{subcommand}` needs --ckpt_path")

@@ -424,3 +424,25 @@ def test_processes_share_out_evaluation_without_padding(world: int) -> None:
     assert sorted(tested) == list(range(200, 200 + TEST))
     assert sorted(held_out) == sorted(numbers(ranks[0].val.images))
     assert sorted(predicted) == list(range(11))
+
+
+def test_what_a_data_set_should_define_is_said() -> None:
+    import numpy as np
+
+    class Shapeless(ImageDataModule):
+        def load(self):
+            raise AssertionError
+
+    class Arrays(Numbered):
+        def load(self):
+            return Images(np.zeros((2, 1, 8, 8), np.uint8), np.zeros(2)), super().load()[1]
+
+    class Pairs(Numbered):
+        def load(self):
+            return tuple(map(tuple, super().load()))
+
+    with pytest.raises(ValueError, match="Shapeless should have the attributes `image_shape`"):
+        Shapeless().setup()
+    for wrong, found in ((Arrays, "ndarray"), (Pairs, "Found tuple")):
+        with pytest.raises(ValueError, match=rf"{wrong.__name__}\.load should return Images.*{found}"):
+            wrong().setup()
