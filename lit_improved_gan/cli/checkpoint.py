@@ -76,8 +76,8 @@ def check_left_to_do(trainer: dict[str, Any], checkpoint: dict[str, Any], path: 
     epochs_left = trainer["max_epochs"] in (None, -1) or epochs < trainer["max_epochs"]
     if not (steps_left and epochs_left):
         raise UserError(
-            f"{path} is after {done} training batches, {epochs:g} epochs: nothing would be left to do. Give a higher limit "
-            f"than --trainer.max_epochs {trainer['max_epochs']} and --trainer.max_steps {trainer['max_steps']}."
+            f"{path} is after {done} training batches, {epochs:g} epochs: nothing would be left to do. Give a higher "
+            f"limit than --trainer.max_epochs {trainer['max_epochs']} and --trainer.max_steps {trainer['max_steps']}."
         )
 
 
