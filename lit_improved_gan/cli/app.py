@@ -194,16 +194,19 @@ class App(LightningCLI):
         own = run_directory_of(Path(checkpoint)) if checkpoint else None
         experiment = Path(options["runs"]) / options["name"]
         if stage == "fit":
-            last = own / "checkpoints" / "last.ckpt" if own else None
-            if last and last.is_file() and read_checkpoint(last)["global_step"] > self.first_step:
-                say(
-                    f"{own} has gone on since {checkpoint} was saved, and is kept. This is a new run with its own best."
-                )
+            if own and self._has_gone_on(own / "checkpoints" / "last.ckpt", Path(checkpoint)):
+                say(f"{own} has gone on since {checkpoint} was saved, and is kept. A new run begins, with its own best.")
                 own = None
             return (own, False) if own else (new_directory(experiment), True)
         if stage == "predict" or options["trainer"]["logger"] not in (None, True, False):
             return new_directory(own or experiment, f"{stage}-"), True
         return own or experiment, False  # nothing is written
+
+    def _has_gone_on(self, last: Path, checkpoint: Path) -> bool:
+        """Whether ``last`` is a later state than the checkpoint; a file that is read already is not read again."""
+        if not last.is_file() or last.samefile(checkpoint):
+            return False
+        return bool(read_checkpoint(last)["global_step"] > self.first_step)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Give the trainer the run's directory, loggers and progress bar."""

@@ -41,11 +41,9 @@ def check_overridden(options: dict[str, Any], checkpoint: dict[str, Any], path: 
     # a module that was built in Python has no class path in its checkpoint: then there is nothing to compare
     differences = list(_differing(given, saved)) if "_class_path" in saved else []
     kept = checkpoint.get(options["data"]["class_path"].rsplit(".", 1)[-1], {})  # what the datamodule saved
-    differences += [
-        f"--data.{name}: given {data[name]}, the checkpoint has {kept[name]}"
-        for name in ("label_seed",)
-        if data.get(name) is not None and name in kept and data[name] != kept[name]
-    ]
+    seed = data.get("label_seed")
+    if seed is not None and kept.get("label_seed", seed) != seed:
+        differences.append(f"--data.label_seed: given {seed}, the checkpoint has {kept['label_seed']}")
     if differences:
         raise UserError(
             f"{path} was made with other options than those given; the checkpoint's would win:\n  "
