@@ -195,7 +195,7 @@ class App(LightningCLI):
         experiment = Path(options["runs"]) / options["name"]
         if stage == "fit":
             if own and self._has_gone_on(own / "checkpoints" / "last.ckpt", Path(checkpoint)):
-                say(f"{own} has gone on since {checkpoint} was saved, and is kept. A new run begins, with its own best.")
+                say(f"{own} has gone on since {checkpoint} was saved, and is kept. A new run begins with its own best.")
                 own = None
             return (own, False) if own else (new_directory(experiment), True)
         if stage == "predict" or options["trainer"]["logger"] not in (None, True, False):
