@@ -17,6 +17,7 @@ from lit_improved_gan.cli.checkpoint import changed_data, check_left_to_do, chec
 from lit_improved_gan.cli.config_files import config_files
 from lit_improved_gan.cli.errors import UserError, shorten
 from lit_improved_gan.cli.loggers import RunCSVLogger, close
+from lit_improved_gan.cli.machine import prepare_machine
 from lit_improved_gan.cli.options import check_options
 from lit_improved_gan.cli.report import best_checkpoint, result_line, say
 from lit_improved_gan.cli.run_directory import (
@@ -109,8 +110,7 @@ class App(LightningCLI):
         if options["name"] is None:
             options["name"] = self.names[0] if self.names else "run"
         check_options(self.config["subcommand"], options)
-        if options["threads"] is not None:
-            torch.set_num_threads(options["threads"])
+        prepare_machine(options["threads"])
 
     def _parse_ckpt_path(self) -> None:
         """Find the checkpoint, and refuse options that its hyperparameters would silently override."""

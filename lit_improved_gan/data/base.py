@@ -19,7 +19,7 @@ __all__ = ["ImageDataModule", "Images"]
 
 
 class Images(NamedTuple):
-    """Images ``(N, C, H, W)``, uint8 in 0..255, and their classes ``(N,)``, int64."""
+    """Images ``(N, C, H, W)``, uint8 in 0..255, and their classes ``(N,)``, int64; in training -1 means unknown."""
 
     images: Tensor
     labels: Tensor
@@ -36,7 +36,7 @@ class ImageDataModule(LightningDataModule, ABC):
 
     Args:
         batch_size: images of a stream's batch, on each process.
-        labels_per_class: labelled training images of each class; ``None``: all are labelled.
+        labels_per_class: labelled training images of each class; ``None``: all whose class is known.
         label_seed: chooses them; ``None``: the seed of ``seed_everything``.
         val_size: training images held out for validation; the split is the same for every seed. 0: none.
         num_workers: processes that load batches; the images are in memory, so 0 is fastest.
@@ -99,13 +99,16 @@ class ImageDataModule(LightningDataModule, ABC):
         train, self.test = self.load()
         for part, data in [("training", train), ("test", self.test)]:
             self._check(part, data)
-        if self.val_size >= len(train.labels):
+        known = (train.labels >= 0).nonzero().squeeze(1)
+        if self.val_size >= len(known) and self.val_size:
             raise ValueError(
-                f"Parameter `val_size` of {type(self).__name__} should be below the {len(train.labels)} training "
-                f"images. Found val_size={self.val_size}."
+                f"Parameter `val_size` of {type(self).__name__} should be below the {len(known)} training images with "
+                f"a label. Found val_size={self.val_size}."
             )
-        rows = permutation(len(train.labels), "validation split")
-        val, rest = rows[: self.val_size], rows[self.val_size :].sort().values
+        val = known[permutation(len(known), "validation split")[: self.val_size]]
+        kept = torch.ones(len(train.labels), dtype=torch.bool)
+        kept[val] = False
+        rest = kept.nonzero().squeeze(1)
         self.val = Images(train.images[val], train.labels[val])
         self.training_set = Images(train.images[rest], train.labels[rest])
         if self.label_seed is None:
@@ -127,9 +130,14 @@ class ImageDataModule(LightningDataModule, ABC):
             raise ValueError(
                 f"{name}: the {part} images should be {self.image_shape}. Found {tuple(data.images.shape[1:])}."
             )
-        if len(data.labels) and not 0 <= int(data.labels.min()) <= int(data.labels.max()) < self.num_classes:
+        if len(data.labels) != len(data.images):
             raise ValueError(
-                f"{name}: the {part} labels should be in 0..{self.num_classes - 1}. "
+                f"{name}: each {part} image should have a label. Found {len(data.images)} and {len(data.labels)}."
+            )
+        least = -1 if part == "training" else 0
+        if len(data.labels) and not least <= int(data.labels.min()) <= int(data.labels.max()) < self.num_classes:
+            raise ValueError(
+                f"{name}: the {part} labels should be in {least}..{self.num_classes - 1}. "
                 f"Found {int(data.labels.min())}..{int(data.labels.max())}."
             )
 
@@ -143,7 +151,7 @@ class ImageDataModule(LightningDataModule, ABC):
         """Rows of the training set whose labels may be used, ``(count,)``."""
         labels = self._training_set().labels
         if self.labels_per_class is None:
-            return torch.arange(len(labels))
+            return (labels >= 0).nonzero().squeeze(1)
         assert self.label_seed is not None  # setup has set it
         return labelled_rows(labels, self.num_classes, self.labels_per_class, self.label_seed)
 

@@ -12,7 +12,7 @@ def labelled_rows(labels: Tensor, num_classes: int, count: int, seed: int) -> Te
     """Choose ``count`` rows of each class at random.
 
     Args:
-        labels: classes 0..num_classes-1 of the training set, ``(N,)``, int64.
+        labels: classes 0..num_classes-1 of the training set, or -1 where unknown, ``(N,)``, int64.
         num_classes: K.
         count: rows of each class, >= 1.
         seed: chooses them; the first k of a larger count are those of count k.
@@ -25,7 +25,7 @@ def labelled_rows(labels: Tensor, num_classes: int, count: int, seed: int) -> Te
     """
     if count < 1:
         raise ValueError(f"Parameter `labels_per_class` should be 1 or more. Found labels_per_class={count}.")
-    sizes = torch.bincount(labels, minlength=num_classes)
+    sizes = torch.bincount(labels[labels >= 0], minlength=num_classes)
     smallest = int(sizes.argmin())
     if sizes[smallest] < count:
         found = f"class {smallest} has {int(sizes[smallest])} training images"

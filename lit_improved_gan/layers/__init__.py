@@ -12,7 +12,7 @@ from lit_improved_gan.layers.minibatch_discrimination import (
 from lit_improved_gan.layers.reference_input import attach_reference, convert_batch_norm, set_reference
 from lit_improved_gan.layers.spectral_norm import SpectralNormLinear
 from lit_improved_gan.layers.virtual_batch_norm import VirtualBatchNorm, virtual_batch_norm
-from lit_improved_gan.layers.weight_norm import WeightNormLinear, normalise_weight
+from lit_improved_gan.layers.weight_norm import WeightNormLinear, weight_scale
 
 __all__ = [
     "GaussianNoise",
@@ -27,7 +27,7 @@ __all__ = [
     "initialize",
     "joint_minibatch_closeness",
     "minibatch_closeness",
-    "normalise_weight",
     "set_reference",
     "virtual_batch_norm",
+    "weight_scale",
 ]

@@ -4,13 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["WeightNormLinear", "normalise_weight"]
+from lit_improved_gan.precision import wide
+
+__all__ = ["WeightNormLinear", "weight_scale"]
 
 
-def normalise_weight(direction: Tensor, gain: Tensor, eps: float = 0.0) -> Tensor:
-    r"""Give every output's weight vector the length ``gain``.
+def weight_scale(direction: Tensor, gain: Tensor, eps: float = 0.0) -> Tensor:
+    r"""What gives every output's weight vector the length ``gain``.
 
-    .. math:: w_k = g_k \, v_k / \sqrt{\lVert v_k \rVert_2^2 + \epsilon}
+    .. math:: s_k = g_k / \sqrt{\lVert v_k \rVert_2^2 + \epsilon}, \quad w_k = s_k v_k
 
     Args:
         direction: v, ``(out, ...)``; the norm is over everything but the first dimension.
@@ -18,15 +20,12 @@ def normalise_weight(direction: Tensor, gain: Tensor, eps: float = 0.0) -> Tenso
         eps: added to the squared norm; 0 in the released discriminators, 1e-6 in the released generators.
 
     Returns:
-        w, in the shape of ``direction``.
+        s, ``(out,)``.
 
     Source: openai/improved-gan @ 4f5d1ec, ``mnist_svhn_cifar10/nn.py``, ``DenseLayer`` and ``WeightNormLayer``.
     """
-    column = gain.view(-1, *[1] * (direction.dim() - 1))
-    if eps == 0:
-        return torch._weight_norm(direction, column, 0)
-    squared_norm = direction.square().flatten(1).sum(1).view_as(column)
-    return direction * (column * torch.rsqrt(squared_norm + eps))
+    length = torch.linalg.vector_norm(direction.flatten(1), dim=1)
+    return gain * torch.rsqrt(length.square() + eps)
 
 
 class WeightNormLinear(nn.Module):
@@ -39,7 +38,7 @@ class WeightNormLinear(nn.Module):
         out_features: size B of an output.
         train_gain: whether the lengths are trained; the released discriminators train those of the last layer only.
         std: standard deviation of the directions at the start.
-        eps: see :func:`normalise_weight`.
+        eps: see :func:`weight_scale`.
 
     Shapes:
         ``(N, A)`` to ``(N, B)``.
@@ -62,11 +61,13 @@ class WeightNormLinear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The normalised weights, ``(B, A)``."""
-        return normalise_weight(self.direction, self.gain, self.eps)
+        return self.direction * weight_scale(self.direction, self.gain, self.eps).unsqueeze(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, A)`` to ``(N, B)``."""
-        return F.linear(x, self.weight, self.bias)
+        outputs = F.linear(x, self.direction)  # scaled afterwards: there are fewer outputs than weights
+        scale = weight_scale(self.direction, self.gain, self.eps)
+        return torch.addcmul(self.bias, wide(outputs), scale).to(outputs.dtype)
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
