@@ -29,6 +29,7 @@ ROWS: dict[str, dict[str, list[str]]] = {
         "as it is": [],
         **{name: [name] for name in ["feature_matching", *PAPER, *LATER, "hinge", "least_squares"]},
         "all of the paper's": ["feature_matching", *PAPER],
+        "all but feature matching": PAPER,
     },
 }
 

@@ -15,6 +15,7 @@ example `--options="--trainer.precision=bf16-mixed --threads=1"`.
 import argparse
 import csv
 import json
+import os
 import shlex
 import statistics
 import subprocess
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 from command import ROOT
-from test_curve import read_curve
+from error_curve import read_curve
 
 
 class Table(NamedTuple):
@@ -55,7 +56,7 @@ def train(table: Table, labels: int, seed: int, options: argparse.Namespace) -> 
     folder = options.runs / table.config / str(labels) / str(seed)
     folder.mkdir(parents=True, exist_ok=True)
     overlay = folder / "overlay.yaml"
-    curve = {"class_path": "test_curve.TestCurve", "init_args": {"every_n_epochs": options.every_n_epochs}}
+    curve = {"class_path": "error_curve.ErrorCurve", "init_args": {"every_n_epochs": options.every_n_epochs}}
     overlay.write_text(yaml.safe_dump({"trainer": {"callbacks+": [curve]}}))
     checkpoint = folder / "run" / "0" / "checkpoints" / "last.ckpt"
     command = [
@@ -91,8 +92,6 @@ def train(table: Table, labels: int, seed: int, options: argparse.Namespace) -> 
 
 def environ() -> dict[str, str]:
     """The environment of a run, which finds the callback of this folder."""
-    import os
-
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")])}
 
 

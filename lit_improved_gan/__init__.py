@@ -34,11 +34,14 @@ _HOME = {
         "SVHNDataModule",
     ],
     "layers": [
+        "BatchNormWithoutGain",
         "GaussianNoise",
         "JointMinibatchDiscrimination",
         "MinibatchDiscrimination",
         "SpectralNormLinear",
         "VirtualBatchNorm",
+        "WeightNormConv2d",
+        "WeightNormConvTranspose2d",
         "WeightNormLinear",
     ],
     "losses": [
@@ -59,7 +62,7 @@ _HOME = {
     ],
     "metrics": ["ClassifierScore", "SmallClassifier"],
     "modules": ["AdversarialModule", "Classifier", "GAN", "SemiSupervisedGAN"],
-    "networks": ["MLPDiscriminator", "MLPGenerator", "TappedDiscriminator"],
+    "networks": ["ConvDiscriminator", "ConvGenerator", "MLPDiscriminator", "MLPGenerator", "TappedDiscriminator"],
     "optim": ["LinearDecay", "ReleasedAdam"],
     "types": ["DiscriminatorOutput", "LabelledBatch"],
 }

@@ -1,6 +1,6 @@
 """One technique a file, each usable in anybody's network."""
 
-from lit_improved_gan.layers.batch_norm import batch_norm_without_gain
+from lit_improved_gan.layers.batch_norm import BatchNormWithoutGain
 from lit_improved_gan.layers.data_dependent import initialize
 from lit_improved_gan.layers.gaussian_noise import GaussianNoise
 from lit_improved_gan.layers.minibatch_discrimination import (
@@ -12,17 +12,24 @@ from lit_improved_gan.layers.minibatch_discrimination import (
 from lit_improved_gan.layers.reference_input import attach_reference, convert_batch_norm, set_reference
 from lit_improved_gan.layers.spectral_norm import SpectralNormLinear
 from lit_improved_gan.layers.virtual_batch_norm import VirtualBatchNorm, virtual_batch_norm
-from lit_improved_gan.layers.weight_norm import WeightNormLinear, weight_scale
+from lit_improved_gan.layers.weight_norm import (
+    WeightNormConv2d,
+    WeightNormConvTranspose2d,
+    WeightNormLinear,
+    weight_scale,
+)
 
 __all__ = [
+    "BatchNormWithoutGain",
     "GaussianNoise",
     "JointMinibatchDiscrimination",
     "MinibatchDiscrimination",
     "SpectralNormLinear",
     "VirtualBatchNorm",
+    "WeightNormConv2d",
+    "WeightNormConvTranspose2d",
     "WeightNormLinear",
     "attach_reference",
-    "batch_norm_without_gain",
     "convert_batch_norm",
     "initialize",
     "joint_minibatch_closeness",

@@ -27,6 +27,7 @@ from lit_improved_gan.modules.preparation import (
 )
 from lit_improved_gan.modules.sampling import SamplingModule
 from lit_improved_gan.optim import ReleasedAdam
+from lit_improved_gan.precision import uncached_casts
 from lit_improved_gan.seeding import current_seed, mix
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
 
@@ -197,6 +198,7 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
 
     # --- one training batch ---
 
+    @uncached_casts()
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Make all updates of one training batch."""
         parts = named_streams(batch)

@@ -1,6 +1,7 @@
 """A generator and a discriminator for each experiment."""
 
+from lit_improved_gan.networks.convnet import ConvDiscriminator, ConvGenerator
 from lit_improved_gan.networks.mlp import MLPDiscriminator, MLPGenerator
 from lit_improved_gan.networks.tapped import TappedDiscriminator
 
-__all__ = ["MLPDiscriminator", "MLPGenerator", "TappedDiscriminator"]
+__all__ = ["ConvDiscriminator", "ConvGenerator", "MLPDiscriminator", "MLPGenerator", "TappedDiscriminator"]

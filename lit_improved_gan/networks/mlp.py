@@ -8,31 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from lit_improved_gan.layers import (
+    BatchNormWithoutGain,
     GaussianNoise,
     VirtualBatchNorm,
     WeightNormLinear,
     attach_reference,
-    batch_norm_without_gain,
     initialize,
 )
+from lit_improved_gan.networks.checks import check_sizes, width_after
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
-
-
-def _check_sizes(network: str, **parameters: Sequence[int]) -> None:
-    for name, sizes in parameters.items():
-        wanted = 3 if name == "image_shape" else len(sizes)
-        if len(sizes) != wanted or not all(size >= 1 for size in sizes):
-            many = "(C, H, W), each" if name == "image_shape" else "a size,"
-            raise ValueError(f"Parameter `{name}` of {network} should be {many} 1 or more. Found {list(sizes)}.")
-
-
-@torch.no_grad()
-def _width_after(layer: nn.Module, size: int) -> int:
-    width: int = layer.eval()(torch.zeros(2, size)).shape[1]
-    layer.train()
-    return width
 
 
 class MLPGenerator(nn.Module):
@@ -60,10 +46,10 @@ class MLPGenerator(nn.Module):
         image_shape: Sequence[int] = (1, 8, 8),
         latent_size: int = 100,
         hidden: Sequence[int] = (500, 500),
-        norm: Callable[[int], nn.Module] = batch_norm_without_gain,
+        norm: Callable[[int], nn.Module] = BatchNormWithoutGain,
     ) -> None:
         super().__init__()
-        _check_sizes("MLPGenerator", image_shape=image_shape, latent_size=[latent_size], hidden=hidden)
+        check_sizes("MLPGenerator", image_shape=image_shape, latent_size=[latent_size], hidden=hidden)
         self.image_shape, self.latent_size = tuple(image_shape), latent_size
         layers: list[nn.Module] = []
         size = latent_size
@@ -126,7 +112,7 @@ class MLPDiscriminator(nn.Module):
         minibatch_discrimination: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes("MLPDiscriminator", image_shape=image_shape, num_outputs=[num_outputs], hidden=hidden)
+        check_sizes("MLPDiscriminator", image_shape=image_shape, num_outputs=[num_outputs], hidden=hidden)
         self.image_shape = tuple(image_shape)
         sizes = [prod(self.image_shape), *hidden]
         self.hidden = nn.ModuleList(
@@ -135,7 +121,7 @@ class MLPDiscriminator(nn.Module):
         )
         self.batch_layer = minibatch_discrimination(sizes[-1]) if minibatch_discrimination else None
         self.independent_examples = self.batch_layer is None
-        width = sizes[-1] if self.batch_layer is None else _width_after(self.batch_layer, sizes[-1])
+        width = sizes[-1] if self.batch_layer is None else width_after(self.batch_layer, sizes[-1])
         last = layer(width, num_outputs)
         if isinstance(last, WeightNormLinear):
             last.gain.requires_grad_(True)

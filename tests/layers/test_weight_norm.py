@@ -10,7 +10,15 @@ from helpers import reference
 from helpers.mutate import plant
 from torch import nn
 
-from lit_improved_gan.layers import GaussianNoise, WeightNormLinear, initialize, normalise_weight
+from lit_improved_gan.layers import (
+    GaussianNoise,
+    WeightNormConv2d,
+    WeightNormConvTranspose2d,
+    WeightNormLinear,
+    initialize,
+    weight_scale,
+)
+from lit_improved_gan.layers.weight_norm import WeightNormLayer
 
 RNG = np.random.default_rng(0)
 
@@ -32,19 +40,58 @@ def check() -> None:
 
 def check_initialization() -> None:
     x, direction = RNG.normal(size=(50, 5)) * 3 + 1, RNG.normal(size=(3, 5))
-    layer = WeightNormLinear(5, 3).double()
-    with torch.no_grad():
-        layer.direction.copy_(torch.tensor(direction))
-    layer.initialize(torch.tensor(x))
-    gain, bias = reference.data_dependent_init(x, direction, 0.0)
-    np.testing.assert_allclose(layer.gain.detach(), gain, rtol=1e-10)
-    np.testing.assert_allclose(layer.bias.detach(), bias, rtol=1e-10)
-    outputs = layer(torch.tensor(x)).detach()
-    np.testing.assert_allclose(outputs.mean(0), 0, atol=1e-12)
-    np.testing.assert_allclose(outputs.std(0, correction=0), 1, rtol=1e-12)
+    for init_std in (1.0, 0.1):
+        layer = WeightNormLinear(5, 3, init_std=init_std).double()
+        with torch.no_grad():
+            layer.direction.copy_(torch.tensor(direction))
+        layer.initialize(torch.tensor(x))
+        gain, bias = reference.data_dependent_init(x, direction, 0.0)
+        np.testing.assert_allclose(layer.gain.detach(), init_std * gain, rtol=1e-10)
+        np.testing.assert_allclose(layer.bias.detach(), init_std * bias, rtol=1e-10)
+        outputs = layer(torch.tensor(x)).detach()
+        np.testing.assert_allclose(outputs.mean(0), 0, atol=1e-12)
+        np.testing.assert_allclose(outputs.std(0, correction=0), init_std, rtol=1e-12)
 
 
-@pytest.mark.parametrize("check", [check, check_initialization])
+CONVOLUTIONS = [
+    (WeightNormConv2d, {"stride": 2, "padding": 1}, nn.Conv2d),
+    (WeightNormConvTranspose2d, {"stride": 2, "padding": 1, "output_padding": 1}, nn.ConvTranspose2d),
+]
+
+
+def check_convolutions() -> None:
+    """torch's own layers with the normalised weights of the transcription."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 7, 7).double()
+    for ours, options, torchs in CONVOLUTIONS:
+        layer = ours(3, 5, 3, eps=0.1, **options).double()
+        with torch.no_grad():
+            layer.gain.copy_(torch.randn(5))
+            layer.bias.copy_(torch.randn(5))
+        plain = torchs(3, 5, 3, **options).double()
+        flat = layer.direction.detach().flatten(1).numpy()
+        weight = torch.tensor(reference.weight_norm(flat, layer.gain.detach().numpy(), 0.1)).view(5, 3, 3, 3)
+        with torch.no_grad():
+            plain.weight.copy_(weight if torchs is nn.Conv2d else weight.transpose(0, 1))
+            plain.bias.copy_(layer.bias)
+        np.testing.assert_allclose(layer(x).detach(), plain(x).detach(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("ours", "options", "torchs"), CONVOLUTIONS)
+def test_convolutions_are_initialised_over_batch_and_pixels(ours, options, torchs) -> None:
+    torch.manual_seed(0)
+    layer, x = ours(3, 5, 3, init_std=0.1, **options).double(), torch.randn(20, 3, 6, 6).double() * 4 + 1
+    layer.initialize(x)
+    outputs = layer(x).detach()
+    np.testing.assert_allclose(outputs.mean((0, 2, 3)), 0, atol=1e-12)
+    np.testing.assert_allclose(outputs.std((0, 2, 3), correction=0), 0.1, rtol=1e-12)
+    assert not layer.gain.requires_grad
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), layer(x))
+    assert torch.equal(pickle.loads(pickle.dumps(layer))(x), layer(x))
+
+
+@pytest.mark.parametrize("check", [check, check_initialization, check_convolutions])
 def test_against_the_transcription(check) -> None:
     check()
 
@@ -52,14 +99,19 @@ def test_against_the_transcription(check) -> None:
 @pytest.mark.parametrize(
     ("function", "check", "old", "new"),
     [
-        (normalise_weight, check, "return torch._weight_norm", "return -torch._weight_norm"),
-        (normalise_weight, check, "return torch._weight_norm", "return 2 * torch._weight_norm"),
-        (normalise_weight, check, ".flatten(1).sum(1)", ".T.flatten(1).sum(1)[:3]"),
-        (normalise_weight, check, "squared_norm + eps", "squared_norm - eps"),
-        (WeightNormLinear.initialize, check_initialization, "-mean / std", "mean / std"),
-        (WeightNormLinear.initialize, check_initialization, "self.gain.div_(std)", "self.gain.mul_(std)"),
-        (WeightNormLinear.initialize, check_initialization, "dim=0", "dim=1"),
-        (WeightNormLinear.initialize, check_initialization, "correction=0", "correction=1"),
+        (weight_scale, check, "return gain", "return -gain"),
+        (weight_scale, check, "return gain", "return 2 * gain"),
+        (weight_scale, check, "dim=1", "dim=0"),
+        (weight_scale, check, "+ eps", "- eps"),
+        (WeightNormLinear.forward, check, "self.bias, wide", "-self.bias, wide"),
+        (WeightNormLayer.initialize, check_initialization, "-mean *", "mean *"),
+        (WeightNormLayer.initialize, check_initialization, "self.gain.mul_", "self.gain.div_"),
+        (WeightNormLayer.initialize, check_initialization, "self.init_std / std", "self.init_std**2 / std"),
+        (WeightNormLayer.initialize, check_initialization, "dim=1", "dim=0"),
+        (WeightNormLayer.initialize, check_initialization, "correction=0", "correction=1"),
+        (WeightNormLayer.weight.fget, check_convolutions, "view(-1,", "view(1, -1,"),
+        (WeightNormConv2d.product, check_convolutions, "self.stride", "1"),
+        (WeightNormConvTranspose2d.product, check_convolutions, "self.output_padding", "0"),
     ],
 )  # fmt: skip
 def test_planted_errors_are_found(monkeypatch, function, check, old: str, new: str) -> None:
@@ -72,7 +124,7 @@ def test_gradients_against_finite_differences() -> None:
     torch.manual_seed(0)
     for eps in (0.0, 1e-6):
         layer = WeightNormLinear(4, 3, train_gain=True, eps=eps).double()
-        assert torch.autograd.gradcheck(lambda d, g, e=eps: normalise_weight(d, g, e), (layer.direction, layer.gain))
+        assert torch.autograd.gradcheck(lambda d, g, e=eps: weight_scale(d, g, e), (layer.direction, layer.gain))
 
 
 def test_the_length_of_the_direction_does_not_matter() -> None:
@@ -111,7 +163,7 @@ def test_constant_outputs_cannot_be_initialised_from() -> None:
 
 @pytest.mark.parametrize("name", ["in_features", "out_features"])
 def test_empty_sizes_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"`{name}`"):
+    with pytest.raises(ValueError, match=r"sizes of WeightNormLinear .*Found \([02], [02]\)"):
         WeightNormLinear(**{"in_features": 2, "out_features": 2, name: 0})
 
 

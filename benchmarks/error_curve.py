@@ -8,10 +8,10 @@ from lightning.pytorch import Callback, Trainer
 
 from lit_improved_gan import DiscriminatorOutput, ImageDataModule, SemiSupervisedGAN
 
-__all__ = ["TestCurve", "read_curve"]
+__all__ = ["ErrorCurve", "read_curve"]
 
 
-class TestCurve(Callback):
+class ErrorCurve(Callback):
     """Appends ``epoch, averaged, last`` to ``test_errors.csv`` in the run directory: wrong test images of both D.
 
     Args:

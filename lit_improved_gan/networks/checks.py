@@ -1,0 +1,29 @@
+"""What the constructors of networks check and measure."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+__all__ = ["check_sizes", "width_after"]
+
+
+def check_sizes(network: str, **parameters: Sequence[int]) -> None:
+    """Check that sizes are 1 or more, and that ``image_shape`` has three.
+
+    Raises:
+        ValueError: one is not; it names the network and the parameter.
+    """
+    for name, sizes in parameters.items():
+        wanted = 3 if name == "image_shape" else len(sizes)
+        if len(sizes) != wanted or not all(size >= 1 for size in sizes):
+            many = "(C, H, W), each" if name == "image_shape" else "a size,"
+            raise ValueError(f"Parameter `{name}` of {network} should be {many} 1 or more. Found {list(sizes)}.")
+
+
+@torch.no_grad()
+def width_after(layer: nn.Module, size: int) -> int:
+    """The size of what a layer makes of vectors of a given size."""
+    width: int = layer.eval()(torch.zeros(2, size)).shape[1]
+    layer.train()
+    return width

@@ -1,0 +1,80 @@
+"""Mixed precision trains both players as float32 does."""
+
+from functools import partial
+
+import pytest
+import torch
+from helpers.mutate import plant
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from torch import Tensor
+
+from lit_improved_gan import (
+    GAN,
+    DigitsDataModule,
+    FeatureMatchingLoss,
+    MLPDiscriminator,
+    MLPGenerator,
+    NonSaturatingLoss,
+    SemiSupervisedGAN,
+)
+from lit_improved_gan.precision import uncached_casts
+
+BATCHES = 3
+
+
+def module(kind: str) -> LightningModule:
+    optimizer = partial(torch.optim.SGD, lr=0.1)
+    networks = MLPGenerator((1, 8, 8), hidden=(32,)), MLPDiscriminator((1, 8, 8), 10, (32,), 0.0, 0.0)
+    if kind == "semi-supervised":
+        return SemiSupervisedGAN(
+            *networks, FeatureMatchingLoss(), generator_optimizer=optimizer, discriminator_optimizer=optimizer
+        )
+    networks = networks[0], MLPDiscriminator((1, 8, 8), 1, (32,), 0.0, 0.0)
+    return GAN(*networks, NonSaturatingLoss(), generator_optimizer=optimizer, discriminator_optimizer=optimizer)
+
+
+def changes(kind: str, precision: str) -> dict[str, Tensor]:
+    """What the training batches change in each trained parameter, as one vector each."""
+    seed_everything(0, verbose=False)
+    trained = module(kind)
+    data = DigitsDataModule(labels_per_class=10)
+    data.setup()
+    trained.initialize(data.reference_images(500, 0))
+    before = {name: p.detach().clone() for name, p in trained.named_parameters() if p.requires_grad}
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    Trainer(max_steps=BATCHES, precision=precision, accelerator="cpu", enable_model_summary=False, **options).fit(
+        trained, data
+    )
+    after = dict(trained.named_parameters())
+    return {name: (after[name].detach() - value).flatten() for name, value in before.items()}
+
+
+def check(kind: str) -> None:
+    exact, mixed = changes(kind, "32-true"), changes(kind, "bf16-mixed")
+    assert len(exact) >= 10
+    for name, expected in exact.items():
+        assert expected.norm() > 0, name
+        assert (mixed[name] - expected).norm() < 0.1 * expected.norm(), name
+
+
+@pytest.mark.parametrize("kind", ["semi-supervised", "unsupervised"])
+def test_both_players_learn_as_in_float32(kind: str) -> None:
+    check(kind)
+
+
+def test_planted_error_is_found(monkeypatch) -> None:
+    """With autocast's cache, weights of G that first made images without a gradient would stand still."""
+    plant(
+        monkeypatch, uncached_casts.__wrapped__, "set_autocast_cache_enabled(False)", "set_autocast_cache_enabled(True)"
+    )
+    with pytest.raises(AssertionError, match="generator"):
+        check("semi-supervised")
+
+
+def test_the_cache_is_as_before_afterwards() -> None:
+    for enabled in (True, False):
+        torch.set_autocast_cache_enabled(enabled)
+        with uncached_casts():
+            assert not torch.is_autocast_cache_enabled()
+        assert torch.is_autocast_cache_enabled() == enabled
+    torch.set_autocast_cache_enabled(True)
