@@ -19,8 +19,8 @@ def uncached_casts() -> Iterator[None]:
     """Within it autocast converts a weight at every use.
 
     Otherwise it keeps the converted weights until the outermost ``torch.autocast`` ends, which is Lightning's and
-    covers a whole training step: after an update of D, G would be trained against the old D; and G's weights, first
-    converted for images that need no gradient, would get none and stand still.
+    covers a whole training step: a player's second update in a training batch would be computed from the weights
+    before the first.
     """
     before = torch.is_autocast_cache_enabled()
     torch.set_autocast_cache_enabled(False)

@@ -18,7 +18,7 @@ from lit_improved_gan import (
 )
 from lit_improved_gan.precision import uncached_casts
 
-BATCHES = 3
+BATCHES = 1  # of four updates of D, where semi-supervised
 
 
 def module(kind: str) -> LightningModule:
@@ -26,7 +26,11 @@ def module(kind: str) -> LightningModule:
     networks = MLPGenerator((1, 8, 8), hidden=(32,)), MLPDiscriminator((1, 8, 8), 10, (32,), 0.0, 0.0)
     if kind == "semi-supervised":
         return SemiSupervisedGAN(
-            *networks, FeatureMatchingLoss(), generator_optimizer=optimizer, discriminator_optimizer=optimizer
+            *networks,
+            FeatureMatchingLoss(),
+            generator_optimizer=optimizer,
+            discriminator_optimizer=optimizer,
+            d_updates_per_batch=4,
         )
     networks = networks[0], MLPDiscriminator((1, 8, 8), 1, (32,), 0.0, 0.0)
     return GAN(*networks, NonSaturatingLoss(), generator_optimizer=optimizer, discriminator_optimizer=optimizer)
@@ -62,9 +66,9 @@ def test_both_players_learn_as_in_float32(kind: str) -> None:
 
 
 def test_planted_error_is_found(monkeypatch) -> None:
-    """With autocast's cache, weights of G that first made images without a gradient would stand still."""
+    """With autocast's cache, all updates of D in a batch are computed from the weights before the first."""
     monkeypatch.setattr(torch, "set_autocast_cache_enabled", lambda enabled: None)
-    with pytest.raises(AssertionError, match="generator"):
+    with pytest.raises(AssertionError):
         check("semi-supervised")
 
 
