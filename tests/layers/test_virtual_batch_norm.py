@@ -10,7 +10,7 @@ from helpers.references import virtual_batch_norm as reference
 from torch import Tensor, nn
 
 from lit_improved_gan.layers import VirtualBatchNorm, set_reference, virtual_batch_norm
-from lit_improved_gan.layers.virtual_batch_norm import ReferenceStatistics, _normalise, reference_statistics
+from lit_improved_gan.layers.virtual_batch_norm import ReferenceStatistics, _scaled, reference_statistics
 
 # examples, then reference batch; where sizes are equal a wrong axis is no error of shapes
 SHAPES = [((4, 4, 2, 2), (4, 4, 2, 2)), ((4, 4), (4, 4)), ((3, 2, 2, 5), (6, 2, 2, 5)), ((1, 3), (2, 3))]
@@ -82,20 +82,20 @@ def test_against_the_transcription(check) -> None:
 @pytest.mark.parametrize(
     ("function", "check", "old", "new"),
     [
-        (virtual_batch_norm, check, "(own_mean - mean)", "(own_mean + mean)"),
+        (virtual_batch_norm, check, "values - mean", "values + mean"),
         (virtual_batch_norm, check, "(reference.mean - mean)", "(reference.mean + mean)"),
         (virtual_batch_norm, check, "reference.examples + 1", "reference.examples"),
-        (virtual_batch_norm, check, "flatten(2), 2", "flatten(2), 1"),
-        (virtual_batch_norm, check, "correction=0", "correction=1"),
+        (virtual_batch_norm, check, "values.mean(2)", "values.mean(1, keepdim=True).mean(2)"),
+        (virtual_batch_norm, check, "/ values.shape[2]", "/ (values.shape[2] + 1)"),
         (reference_statistics, check, "Statistics(mean, variance", "Statistics(mean, -variance"),
-        (reference_statistics, check, "correction=0", "correction=1"),
-        (reference_statistics, check, ".transpose(0, 1)", ""),
-        (_normalise, check, "values - mean", "values + mean"),
-        (_normalise, check, "variance + eps", "2 * variance + eps"),
-        (_normalise, check, "scale * weight", "scale * weight.unsqueeze(1)"),
-        (VirtualBatchNorm.forward, check_layers, "own.mean.unsqueeze(0)", "-own.mean.unsqueeze(0)"),
-        (VirtualBatchNorm.forward, check_layers, "own.variance.unsqueeze(0)", "2 * own.variance.unsqueeze(0)"),
-        (VirtualBatchNorm.forward, check_layers, "own.mean.unsqueeze(0)", "x.flatten(1).mean(1).unsqueeze(0)"),
+        (reference_statistics, check, "square().mean((0, 2))", "square().sum((0, 2))"),
+        (reference_statistics, check, "values.mean((0, 2))", "values.mean((0, 2)).mean().expand(values.shape[1])"),
+        (_scaled, check, "variance + eps", "2 * variance + eps"),
+        (_scaled, check, "bias.unsqueeze(1), dev", "-bias.unsqueeze(1), dev"),
+        (_scaled, check, "scale * weight", "scale * weight.flip(0)"),
+        (VirtualBatchNorm.forward, check_layers, "own.mean.unsqueeze(1)", "-own.mean.unsqueeze(1)"),
+        (VirtualBatchNorm.forward, check_layers, "own.variance,", "2 * own.variance,"),
+        (VirtualBatchNorm.forward, check_layers, "own.mean.unsqueeze(1)", "_pixels(x).mean()"),
         (VirtualBatchNorm.forward, check_layers, "reference_statistics(x)", "reference_statistics(x.detach())"),
     ],
 )
@@ -120,11 +120,10 @@ def test_a_mean_of_3000_with_unit_variance(monkeypatch) -> None:
     """Neighbouring numbers are 2.4e-4 apart there, and the mean is one of them."""
     assert at_3000() < 5e-4
     square_form = """variance = (
-        share * values.square().flatten(2).mean(2)
-        + (1 - share) * (reference.variance + reference.mean.square()) - mean.square()
+        share * values.square().mean(2) + (1 - share) * (reference.variance + reference.mean.square()) - mean.square()
     )
-    return _normalise("""
-    plant(monkeypatch, virtual_batch_norm, "return _normalise(", square_form)
+    return _scaled("""
+    plant(monkeypatch, virtual_batch_norm, "return _scaled(", square_form)
     assert at_3000() > 0.1
 
 
