@@ -2,6 +2,7 @@
 
 from lit_improved_gan.layers.batch_norm import BatchNormWithoutGain
 from lit_improved_gan.layers.data_dependent import initialize
+from lit_improved_gan.layers.dense_product import dense_product
 from lit_improved_gan.layers.gaussian_noise import GaussianNoise
 from lit_improved_gan.layers.minibatch_discrimination import (
     JointMinibatchDiscrimination,
@@ -31,6 +32,7 @@ __all__ = [
     "WeightNormLinear",
     "attach_reference",
     "convert_batch_norm",
+    "dense_product",
     "initialize",
     "joint_minibatch_closeness",
     "minibatch_closeness",

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_improved_gan.layers.dense_product import dense_product
 from lit_improved_gan.precision import wide
 
 __all__ = ["WeightNormConv2d", "WeightNormConvTranspose2d", "WeightNormLayer", "WeightNormLinear", "weight_scale"]
@@ -129,7 +130,7 @@ class WeightNormLinear(WeightNormLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, A)`` to ``(N, B)``."""
-        outputs = F.linear(x, self.direction)  # scaled afterwards: there are fewer outputs than weights
+        outputs = dense_product(x, self.direction)  # scaled afterwards: there are fewer outputs than weights
         scale = weight_scale(self.direction, self.gain, self.eps)
         return torch.addcmul(self.bias, wide(outputs), scale).to(outputs.dtype)
 

@@ -1,0 +1,86 @@
+"""The product of a dense layer is that of torch, whichever library computes it."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers.mutate import plant
+from torch import Tensor
+
+from lit_improved_gan.layers import dense_product
+from lit_improved_gan.layers.dense_product import _Product, _suits
+
+LARGE = (120, 300, 250)
+
+
+def inputs(n: int, b: int, a: int) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    x, weight, gradient = torch.randn(n, a), torch.randn(b, a), torch.randn(n, b)
+    return x.requires_grad_(), weight.requires_grad_(), gradient
+
+
+def close(found: Tensor, expected: Tensor) -> bool:
+    return bool((found - expected).abs().max() < 1e-5 * expected.abs().max())
+
+
+def check() -> None:
+    x, weight, gradient = inputs(*LARGE)
+    assert _suits(x, weight)
+    found, expected = dense_product(x, weight), F.linear(x.double(), weight.double())
+    assert close(found, expected)
+    on_x, on_weight = torch.autograd.grad(found, (x, weight), gradient)
+    for ours, exact in zip(
+        (on_x, on_weight), torch.autograd.grad(expected, (x, weight), gradient.double()), strict=True
+    ):
+        assert close(ours, exact)
+    only_x = x.detach().requires_grad_()
+    (on_x,) = torch.autograd.grad(dense_product(only_x, weight.detach()), only_x, gradient)
+    assert close(on_x, torch.autograd.grad(F.linear(only_x, weight.detach()), only_x, gradient)[0])
+
+
+def test_large_products_are_those_of_torch() -> None:
+    check()
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [
+        (_Product.backward, "dense_product(gradient, b.T)", "-dense_product(gradient, b.T)"),
+        (_Product.backward, "dense_product(gradient.T, a.T)", "2 * dense_product(gradient.T, a.T)"),
+        (_Product.forward, "b.contiguous()", "b.flip(1)"),
+    ],
+)
+def test_planted_errors_are_found(monkeypatch, function, old: str, new: str) -> None:
+    plant(monkeypatch, function, old, new)
+    with pytest.raises(AssertionError):
+        check()
+
+
+def test_second_derivatives() -> None:
+    x, weight, _ = inputs(*LARGE)
+
+    def slope(product) -> Tensor:
+        (on_x,) = torch.autograd.grad((product(x, weight) / 16).tanh().sum(), x, create_graph=True)
+        return torch.autograd.grad(on_x.square().sum(), weight)[0]
+
+    assert close(slope(dense_product), slope(F.linear))
+
+
+@pytest.mark.parametrize("change", ["small", "double", "autocast", "compiled", "vectors", "functorch"])
+def test_all_else_is_left_to_torch(change: str) -> None:
+    n, b, a = (4, 3, 5) if change == "small" else LARGE
+    x, weight, _ = inputs(n, b, a)
+    if change == "double":
+        x, weight = x.double(), weight.double()
+    if change == "autocast":
+        with torch.autocast("cpu", torch.bfloat16):
+            assert dense_product(x, weight).dtype == torch.bfloat16
+    elif change == "compiled":
+        compiled = torch.compile(dense_product, fullgraph=True, backend="aot_eager")
+        assert close(compiled(x, weight), F.linear(x, weight))
+    elif change == "vectors":
+        assert torch.equal(dense_product(x.view(1, n, a), weight), F.linear(x.view(1, n, a), weight))
+    elif change == "functorch":
+        found = torch.func.grad(lambda w: dense_product(x, w).square().sum())(weight)
+        assert close(found, torch.func.grad(lambda w: F.linear(x, w).square().sum())(weight))
+    else:
+        assert torch.equal(dense_product(x, weight), F.linear(x, weight))
