@@ -1,6 +1,8 @@
 """Shared fixtures. The tests run on all cores, so each process keeps to one thread."""
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +29,28 @@ def _restore_environment() -> Iterator[None]:
 @pytest.fixture
 def configs() -> Path:
     return ROOT / "configs"
+
+
+def unpacked(folder: Path, name: str) -> Path:
+    script = ROOT.parent / "shared" / "data" / "unpack.py"
+    if not script.is_file():
+        pytest.skip(f"no real {name} here: {script} is missing")
+    subprocess.run([sys.executable, script, folder, name], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the real MNIST in torchvision's layout; with ``real_cifar10``, that too."""
+    folder = tmp_path_factory.mktemp("real")
+    yield unpacked(folder, "mnist")
+    shutil.rmtree(folder)  # pytest keeps the folders of three sessions
+
+
+@pytest.fixture(scope="session")
+def real_cifar10(real_data: Path) -> Path:
+    """The real CIFAR-10, ``cifar10.npz`` of ArrayDataModule."""
+    return unpacked(real_data, "cifar10") / "cifar10.npz"
 
 
 class Result:

@@ -9,6 +9,7 @@ from helpers.references import adversarial as adv
 from helpers.references import feature_matching as fm
 from helpers.references import historical_averaging as ha
 from helpers.references import minibatch_discrimination as mbd
+from helpers.references import mnist_step as ms
 from helpers.references import semi_supervised as ssl
 from helpers.references import virtual_batch_norm as vbn
 from numpy.typing import NDArray
@@ -432,6 +433,121 @@ def check_adam(rng: np.random.Generator) -> None:
     check("adam fourth step from sums", near(path[4] - path[3], last))
 
 
+def small_mnist(rng: np.random.Generator) -> tuple[ms.Params, ms.Params]:
+    """A generator 3 -> 5 -> 4 -> 6 and a discriminator 6 -> 5 -> 4 -> 3, every parameter random."""
+    g = {"w1": (5, 3), "b1": (5,), "w2": (4, 5), "b2": (4,), "v3": (6, 4), "g3": (6,), "b3": (6,)}
+    d = {"v1": (5, 6), "g1": (5,), "b1": (5,), "v2": (4, 5), "g2": (4,), "b2": (4,), "v3": (3, 4), "g3": (3,)}
+    d["b3"] = (3,)
+    made = [{name: rng.normal(size=shape) for name, shape in shapes.items()} for shapes in (g, d)]
+    return made[0], made[1]
+
+
+def small_batch(rng: np.random.Generator, n: int) -> ms.Batch:
+    """Images and noise for the discriminator of small_mnist."""
+    return ms.Batch(
+        rng.uniform(size=(n, 6)), [std * rng.normal(size=(n, f)) for std, f in ((0.3, 6), (0.5, 5), (0.5, 4))]
+    )
+
+
+def check_params(name: str, loss: Callable[[ms.Params], float], at: ms.Params, grads: ms.Params) -> None:
+    """The gradient of every parameter that has one."""
+    for key, grad in grads.items():
+        check_grad(f"{name} {key}", lambda a, key=key: loss({**at, key: a}), at[key], grad)
+
+
+def check_mnist_layers(rng: np.random.Generator) -> None:
+    """Weight norm and batch norm of the released MNIST script."""
+    v, g, up = rng.normal(size=(4, 3)), rng.normal(size=4), rng.normal(size=(4, 3))
+    for eps in (0.0, 1e-6, 0.5):
+        dv, dg = ms.weight_norm_grad(v, g, up, eps)
+        check_grad(f"ms.weight_norm v {eps}", lambda a, eps=eps: float(np.sum(up * ms.weight_norm(a, g, eps))), v, dv)
+        check_grad(f"ms.weight_norm g {eps}", lambda a, eps=eps: float(np.sum(up * ms.weight_norm(v, a, eps))), g, dg)
+    check("ms.weight_norm rows have the norm |g|", near(np.linalg.norm(ms.weight_norm(v, g), axis=1), np.abs(g)))
+    check("ms.weight_norm by hand", near(ms.weight_norm(np.array([[3.0, 4.0]]), np.array([2.0]), 11.0), [[1.0, 4 / 3]]))
+
+    a, bias, up = rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=(5, 3))
+    for eps in (1e-6, 0.5):
+        da, dbias = ms.batch_norm_grad(a, up, eps)
+        check_grad(f"ms.batch_norm a {eps}", lambda x, eps=eps: float(np.sum(up * ms.batch_norm(x, bias, eps))), a, da)
+        check_grad(
+            f"ms.batch_norm b {eps}", lambda x, eps=eps: float(np.sum(up * ms.batch_norm(a, x, eps))), bias, dbias
+        )
+    check("ms.batch_norm by hand", near(ms.batch_norm(np.array([[0.0], [6.0]]), np.ones(1), 16.0), [[0.4], [1.6]]))
+
+
+def check_mnist_discriminator(rng: np.random.Generator) -> None:
+    """D of the released MNIST script and its loss (paper section 5)."""
+    _, d = small_mnist(rng)
+    labelled, unlabelled, generated = (small_batch(rng, n) for n in (4, 6, 5))
+    labels = np.array([0, 2, 1, 2])
+    trained = {"v1", "b1", "v2", "b2", "v3", "b3", "g3"}
+    for w in (1.0, 0.3):
+        grads = ms.discriminator_loss_grad(d, labels, labelled, unlabelled, generated, w)
+        check("ms all but the hidden gains is trained", set(grads) == trained)
+        check_params(
+            f"ms.discriminator_loss w={w}",
+            lambda p, w=w: ms.discriminator_loss(p, labels, labelled, unlabelled, generated, w),
+            d,
+            grads,
+        )
+    for k in (2, 3):
+        up = rng.normal(size=ms.discriminator(d, labelled)[3 - k].shape)
+        dx = ms.discriminator_grad(d, labelled, up, k)[1]
+
+        def value(x: Array, k: int = k, up: Array = up) -> float:
+            return float(np.sum(up * ms.discriminator(d, ms.Batch(x, labelled.noise))[3 - k]))
+
+        check_grad(f"ms.discriminator images, layer {k}", value, labelled.x, dx)
+
+    logits, features = ms.discriminator(d, unlabelled)
+    h = unlabelled.x[1]
+    for k in (1, 2, 3):
+        before = h
+        w_k = [d[f"g{k}"][i] * row / np.linalg.norm(row) for i, row in enumerate(d[f"v{k}"])]
+        h = np.array([np.dot(row, h + unlabelled.noise[k - 1][1]) for row in w_k]) + d[f"b{k}"]
+        h = np.maximum(h, 0.0) if k < 3 else h
+    check("ms.discriminator of one sample by hand", near(logits[1], h) and near(features[1], before))
+    last = [*unlabelled.noise[:2], unlabelled.noise[2] + 1.0]
+    check(
+        "ms features do not feel the last noise", near(ms.discriminator(d, ms.Batch(unlabelled.x, last))[1], features)
+    )
+
+
+def check_mnist_generator(rng: np.random.Generator) -> None:
+    """G of the released MNIST script and its loss (paper section 3.1)."""
+    g, d = small_mnist(rng)
+    z, real, noise = rng.uniform(size=(7, 3)), small_batch(rng, 5), small_batch(rng, 7).noise
+    up = rng.normal(size=(7, 6))
+    check_params("ms.generator", lambda p: float(np.sum(up * ms.generator(p, z))), g, ms.generator_grad(g, z, up))
+    grads = ms.generator_loss_grad(g, d, z, real, noise)
+    check("ms all of G is trained", set(grads) == set(g))
+    check_params("ms.generator_loss", lambda p: ms.generator_loss(p, d, z, real, noise), g, grads)
+    images = ms.generator(g, z)
+    gap = ms.discriminator(d, real)[1].mean(axis=0) - ms.discriminator(d, ms.Batch(images, noise))[1].mean(axis=0)
+    check("ms.generator_loss by hand", near(ms.generator_loss(g, d, z, real, noise), np.dot(gap, gap) / 4))
+    short = 1e-3 * g["v3"] / np.linalg.norm(g["v3"], axis=1, keepdims=True)
+    halved = ms.generator({**g, "v3": 1e9 * short, "g3": g["g3"] / np.sqrt(2.0)}, z)
+    check("ms.generator has 1e-6 in the weight norm", near(ms.generator({**g, "v3": short}, z), halved))
+    pair = ms.batch_norm(np.array([[0.0], [2e-3]]), np.zeros(1))
+    check("ms.batch_norm has 1e-6", near(pair, np.array([[-1.0], [1.0]]) / np.sqrt(2.0)))
+    check("ms images are in [0, 1]", bool(np.all((images > 0.0) & (images < 1.0))))
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        far = ms.generator({**g, "b1": 1e3 * g["b1"], "b2": 1e3 * g["b2"], "b3": 1e4 * g["b3"]}, z)
+    check("ms.generator finite at 1e4", bool(np.all(np.isfinite(far))))
+
+
+def check_mnist_adam(rng: np.random.Generator) -> None:
+    """Adam over a dict of parameters, as adam.run over each."""
+    params = start = {"v": rng.normal(size=(2, 3)), "b": rng.normal(size=2), "frozen": rng.normal(size=2)}
+    history = [{"v": rng.normal(size=(2, 3)), "b": rng.normal(size=2)} for _ in range(3)]
+    moments = ms.adam_start(history[0])
+    for t, grads in enumerate(history, start=1):
+        params, moments = ms.adam_update(params, grads, moments, t)
+    for key in ("v", "b"):
+        check(f"ms.adam_update {key}", near(params[key], adam.run(start[key], [h[key] for h in history])[-1], 0.0))
+    check("ms.adam_update keeps the frozen", near(params["frozen"], start["frozen"], 0.0))
+
+
 @pytest.mark.parametrize(
     "part",
     [
@@ -442,6 +558,10 @@ def check_adam(rng: np.random.Generator) -> None:
         check_adversarial,
         check_semi_supervised,
         check_adam,
+        check_mnist_layers,
+        check_mnist_discriminator,
+        check_mnist_generator,
+        check_mnist_adam,
     ],
 )
 def test_transcription(part: Callable[[np.random.Generator], None]) -> None:

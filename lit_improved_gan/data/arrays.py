@@ -31,13 +31,11 @@ class ArrayDataModule(ImageDataModule):
         self.path = path
         arrays = self._read()
         shape = arrays["train_x"].shape
-        if len(shape) not in {3, 4} or not len(arrays["train_y"]):
-            raise ValueError(
-                f"Parameter `path` of ArrayDataModule: `train_x` should be (N, C, H, W) or (N, H, W), N >= 1. "
-                f"Found {shape} in {path!r}."
-            )
         self.image_shape = (1, *shape[1:]) if len(shape) == 3 else shape[1:]
         self.num_classes = int(arrays["train_y"].max()) + 1 if num_classes is None else num_classes
+        if self.num_classes < 1:
+            found = "no class in the training set" if num_classes is None else f"num_classes={num_classes}"
+            raise ValueError(f"Parameter `num_classes` of ArrayDataModule should be 1 or more. Found {found}.")
         self._arrays: dict[str, Any] | None = arrays
 
     def load(self) -> tuple[Images, Images]:
@@ -58,9 +56,21 @@ class ArrayDataModule(ImageDataModule):
         if missing:
             raise ValueError(f"{where} should hold the arrays {list(_KEYS)}. Found no {missing}.")
         for part in ("train", "test"):
-            sizes = [len(arrays[f"{part}_x"]), len(arrays[f"{part}_y"])]
-            if sizes[0] != sizes[1]:
-                raise ValueError(f"{where} should hold a class for each image. Found {sizes} of the {part} set.")
+            images, labels = arrays[f"{part}_x"], arrays[f"{part}_y"]
+            if images.dtype != np.uint8:
+                raise ValueError(f"{where}: `{part}_x` should be uint8 in 0..255. Found {images.dtype}.")
+            if images.ndim not in {3, 4} or (part == "train" and not len(images)):
+                raise ValueError(
+                    f"{where}: `{part}_x` should be (N, C, H, W) or (N, H, W), N >= 1. Found {images.shape}."
+                )
+            if labels.ndim != 1 or labels.dtype.kind not in "iu":
+                raise ValueError(
+                    f"{where}: `{part}_y` should be classes (N,), integers. Found {labels.dtype}, {labels.shape}."
+                )
+            if len(images) != len(labels):
+                raise ValueError(
+                    f"{where} should hold a class for each image. Found {[len(images), len(labels)]} of the {part} set."
+                )
         return arrays
 
 

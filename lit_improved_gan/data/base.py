@@ -38,6 +38,8 @@ class ImageDataModule(LightningDataModule, ABC):
         batch_size: images of a stream's batch, on each process.
         labels_per_class: labelled training images of each class; ``None``: all whose class is known.
         label_seed: chooses them; ``None``: the seed of ``seed_everything``.
+        seeds: of members that train side by side: a training batch holds a part for each, one after the other, with the
+            labelled subset and the order of that seed. ``None``: there is one.
         val_size: training images held out for validation; the split is the same for every seed. 0: none.
         num_workers: processes that load batches; the images are in memory, so 0 is fastest.
         num_samples: images that ``predict`` generates.
@@ -54,6 +56,7 @@ class ImageDataModule(LightningDataModule, ABC):
         val_size: int = 0,
         num_workers: int = 0,
         num_samples: int = 100,
+        seeds: list[int] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -74,6 +77,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.val_size = val_size
         self.num_workers = num_workers
         self.num_samples = num_samples
+        self.seeds = seeds
         self.order_seed: int | None = None
         self.training_set: Images | None = None
 
@@ -115,7 +119,8 @@ class ImageDataModule(LightningDataModule, ABC):
             self.label_seed = current_seed()
         if self.order_seed is None:
             self.order_seed = current_seed()
-        self.labelled_rows()  # what is wrong with the labels is said before training
+        for seed in self.seeds or [self.label_seed]:
+            self.labelled_rows(seed)  # what is wrong with the labels is said before training
 
     def _check(self, part: str, data: Images) -> None:
         name = type(self).__name__
@@ -130,9 +135,10 @@ class ImageDataModule(LightningDataModule, ABC):
             raise ValueError(
                 f"{name}: the {part} images should be {self.image_shape}. Found {tuple(data.images.shape[1:])}."
             )
-        if len(data.labels) != len(data.images):
+        if data.labels.shape != data.images.shape[:1] or data.labels.dtype != torch.int64:
             raise ValueError(
-                f"{name}: each {part} image should have a label. Found {len(data.images)} and {len(data.labels)}."
+                f"{name}: each {part} image should have a label, int64. Found {len(data.images)} images, and labels "
+                f"{tuple(data.labels.shape)}, {data.labels.dtype}."
             )
         least = -1 if part == "training" else 0
         if len(data.labels) and not least <= int(data.labels.min()) <= int(data.labels.max()) < self.num_classes:
@@ -147,13 +153,14 @@ class ImageDataModule(LightningDataModule, ABC):
         assert self.training_set is not None  # setup has just set it
         return self.training_set
 
-    def labelled_rows(self) -> Tensor:
-        """Rows of the training set whose labels may be used, ``(count,)``."""
+    def labelled_rows(self, seed: int | None = None) -> Tensor:
+        """Rows of the training set whose labels may be used, ``(count,)``; ``seed`` is by default ``label_seed``."""
         labels = self._training_set().labels
         if self.labels_per_class is None:
             return (labels >= 0).nonzero().squeeze(1)
-        assert self.label_seed is not None  # setup has set it
-        return labelled_rows(labels, self.num_classes, self.labels_per_class, self.label_seed)
+        chosen_by = self.label_seed if seed is None else seed
+        assert chosen_by is not None  # setup has set it
+        return labelled_rows(labels, self.num_classes, self.labels_per_class, chosen_by)
 
     def reference_images(self, n: int, seed: int) -> Tensor:
         """``n`` training images in [-1, 1] chosen by ``seed``, the same on every process; all of them if fewer."""
@@ -177,23 +184,35 @@ class ImageDataModule(LightningDataModule, ABC):
         world = self.trainer.world_size if self.trainer else 1
         rank = self.trainer.global_rank if self.trainer else 0
         n = len(self._training_set().labels)
-        rows = {"labelled": self.labelled_rows(), "unlabelled": torch.arange(n), "matching": torch.arange(n)}
-        unknown = set(wanted) - set(rows)
+        every = torch.arange(n)
+        known = ["labelled", "unlabelled", "matching"]
+        unknown = set(wanted) - set(known)
         if unknown:
+            raise ValueError(f"Attribute `streams` of {type(module).__name__} should name {known}. Found {unknown}.")
+        if "labelled" in (wanted or ["labelled"]) and not (self._training_set().labels >= 0).any():
             raise ValueError(
-                f"Attribute `streams` of {type(module).__name__} should name {list(rows)}. Found {unknown}."
+                f"{type(self).__name__} should have training images with a label: `labelled` batches are asked for. "
+                "Found none; all labels are -1."
             )
         assert self.order_seed is not None  # setup has set it
-        streams = {name: Stream(rows[name], self.order_seed, name) for name in wanted or ["labelled"]}
-        sizes = {name: wanted.get(name, 1) * self.batch_size * world for name in streams}
+        members = [(seed, seed) for seed in self.seeds] if self.seeds else [(self.label_seed, self.order_seed)]
+        streams = {
+            name: [
+                Stream(self.labelled_rows(label_seed) if name == "labelled" else every, order_seed, name)
+                for label_seed, order_seed in members
+            ]
+            for name in wanted or ["labelled"]
+        }
         main = "unlabelled" if "unlabelled" in streams else "labelled"
-        length = len(rows[main]) // sizes[main]
+        size, available = wanted.get(main, 1) * self.batch_size * world, len(streams[main][0].rows)
+        length = available // size
         if length == 0:
             raise ValueError(
-                f"Parameter `batch_size` of {type(self).__name__} is too large: one training batch takes {sizes[main]} "
-                f"{main} images on {world} process(es), and there are {len(rows[main])}. Choose a smaller batch."
+                f"Parameter `batch_size` of {type(self).__name__} is too large: one training batch takes {size} "
+                f"{main} images on {world} process(es), and there are {available}. Choose a smaller batch."
             )
-        make = partial(_train_batch, self._training_set(), streams, sizes, rank, world, bool(wanted))
+        updates = {name: wanted.get(name, 1) for name in streams}
+        make = partial(_train_batch, self._training_set(), streams, updates, self.batch_size, rank, world, bool(wanted))
         # without a module that counts batches, epochs repeat the same order only if the module is asked for it
         return self._loader(make, length, lambda: int(getattr(module, "batches", getattr(module, "global_step", 0))))
 
@@ -244,11 +263,20 @@ def _to_float(images: Tensor, dtype: torch.dtype | str = torch.float32) -> Tenso
 
 
 def _train_batch(
-    data: Images, streams: dict[str, Stream], sizes: dict[str, int], rank: int, world: int, named: bool, number: int
+    data: Images,
+    streams: dict[str, list[Stream]],
+    updates: dict[str, int],
+    batch_size: int,
+    rank: int,
+    world: int,
+    named: bool,
+    number: int,
 ) -> Any:
     batch: dict[str, Any] = {}
-    for name, stream in streams.items():
-        rows = stream.take(number * sizes[name], sizes[name])[rank::world]
+    for name, members in streams.items():
+        size = updates[name] * batch_size * world
+        parts = [stream.take(number * size, size)[rank::world].view(updates[name], batch_size) for stream in members]
+        rows = torch.stack(parts, 1).flatten()  # for each update, a part for each member
         images = data.images[rows]
         batch[name] = LabelledBatch(images, data.labels[rows]) if name == "labelled" else images
     return batch if named else batch["labelled"]

@@ -47,15 +47,16 @@ class DownloadedDataModule(ImageDataModule):
             return self.open(train, download)
         except Exception as error:  # whatever a missing, damaged or half downloaded file leads to
             part, name = "training" if train else "test", type(self).__name__
-            remedy = (
-                "Put its files there by hand where there is no network, in torchvision's layout; delete files that "
-                "were cut off."
-                if download
-                else "Set `download` to true, or `root` to where it is; delete files that were cut off."
-            )
+            if download:
+                remedy = "Put its files there by hand where there is no network, in torchvision's layout"
+            elif self.download:
+                remedy = "Call `prepare_data` before `setup`, as the Trainer does, or set `root` to where it is"
+            else:
+                remedy = "Set `download` to true, or `root` to where it is"
             raise ValueError(
-                f"Parameter `root` of {name}: the {part} set could not be read from {str(Path(self.root).resolve())!r} "
-                f"({type(error).__name__}: {str(error).strip() or 'no more is known'}). {remedy}"
+                f"Parameter `root` of {name}: the {part} set could not be read from "
+                f"{str(Path(self.root).expanduser().resolve())!r} ({type(error).__name__}: "
+                f"{str(error).strip() or 'no more is known'}). {remedy}; delete its files if one was cut off."
             ) from error
 
 

@@ -64,7 +64,13 @@ class FolderDataModule(ImageDataModule):
         from torchvision.transforms import v2
 
         channels, height, width = self.image_shape
-        files = ImageFolder(str(Path(self.root) / part)).samples
+        try:
+            files = ImageFolder(str(Path(self.root) / part)).samples
+        except FileNotFoundError as error:  # a class without images
+            folder = str((Path(self.root) / part).resolve())
+            raise ValueError(
+                f"Parameter `root` of FolderDataModule: each folder in {folder!r} should hold an image. {error}"
+            ) from error
         images = torch.empty(len(files), channels, height, width, dtype=torch.uint8)
         change = v2.Compose([v2.Grayscale(channels), v2.PILToTensor()]) if channels == 1 else v2.PILToTensor()
         for i, (file, _) in enumerate(tqdm(files, desc=f"reading {part} images", leave=False)):
@@ -77,6 +83,8 @@ def _open(file: str, height: int, width: int) -> Any:
 
     try:
         with Image.open(file) as image:
+            if image.mode[0] in "IF":  # more than 8 bits: Pillow would clip them
+                raise ValueError(f"mode {image.mode!r} is not 8 bits a channel")
             return ImageOps.fit(image.convert("RGB"), (width, height), Image.Resampling.BILINEAR)
     except Exception as error:
         raise ValueError(f"FolderDataModule: {file!r} could not be read ({error}). Delete or replace it.") from error

@@ -31,7 +31,7 @@ def pairwise_closeness(rows: Tensor, columns: Tensor, first: int = 0, groups: Te
     with torch.autocast(rows.device.type, enabled=False):
         if torch.compiler.is_compiling():  # the compiler fuses it, and makes no large tensor either
             return _plain(rows, columns, first, groups)
-        closeness: Tensor = _Closeness.apply(rows, columns, first, groups)
+        closeness: Tensor = _Closeness.apply(rows, columns, first, groups)[0]
         return closeness
 
 
@@ -47,16 +47,34 @@ class _Closeness(torch.autograd.Function):
     """Keeps the closeness of all pairs, (B, n, m), for the gradient: -sum_j (g_ij + g_ji) c_ij sign(r_i - c_j)."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, columns: Tensor, first: int, groups: Tensor) -> Tensor:
+    def forward(rows: Tensor, columns: Tensor, first: int, groups: Tensor) -> tuple[Tensor, Tensor]:
         by_kernel = _by_kernel(rows)
         others = by_kernel if columns is rows else _by_kernel(columns)
         closeness = rows.new_empty(rows.shape[1], len(rows), len(columns))
         for part in _parts(closeness):
             torch.exp(-torch.cdist(by_kernel[part], others[part], p=1.0), out=closeness[part])
         closeness.diagonal(first, 1, 2)[:, : len(rows)].zero_()
-        ctx.save_for_backward(rows, columns, groups, closeness)
-        ctx.first = first
-        return (closeness @ groups).transpose(0, 1)
+        return (closeness @ groups).transpose(0, 1), closeness
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        rows, columns, ctx.first, groups = inputs
+        ctx.save_for_backward(rows, columns, groups, output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], rows: Tensor, columns: Tensor, first: int, groups: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        """Several batches of examples, of the same groups, are one with as many more kernels."""
+        size = info.batch_size
+        groups = groups if in_dims[3] is None else groups.select(in_dims[3], 0)
+        folded, others = (
+            value.movedim(dim, 1).flatten(1, 2) if dim is not None else value.repeat(1, size, 1)
+            for value, dim in ((rows, in_dims[0]), (columns, in_dims[1]))
+        )
+        result, closeness = _Closeness.apply(folded, others, first, groups)
+        return (result.unflatten(1, (size, -1)), closeness.unflatten(0, (size, -1))), (1, 0)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:

@@ -5,5 +5,14 @@ from lit_improved_gan.modules.base import AdversarialModule
 from lit_improved_gan.modules.classifier import Classifier
 from lit_improved_gan.modules.gan import GAN
 from lit_improved_gan.modules.semi_supervised import SemiSupervisedGAN
+from lit_improved_gan.modules.side_by_side import SideBySideGAN, SideBySideSemiSupervisedGAN
 
-__all__ = ["GAN", "AdversarialModule", "AveragedNetwork", "Classifier", "SemiSupervisedGAN"]
+__all__ = [
+    "GAN",
+    "AdversarialModule",
+    "AveragedNetwork",
+    "Classifier",
+    "SemiSupervisedGAN",
+    "SideBySideGAN",
+    "SideBySideSemiSupervisedGAN",
+]

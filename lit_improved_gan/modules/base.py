@@ -20,6 +20,7 @@ from lit_improved_gan.modules.preparation import (
     check_discriminator,
     check_generator,
     datamodule_of,
+    initialize_networks,
     make_optimizer,
     make_schedule,
     needs_images,
@@ -28,7 +29,7 @@ from lit_improved_gan.modules.preparation import (
 from lit_improved_gan.modules.sampling import SamplingModule
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.precision import uncached_casts
-from lit_improved_gan.seeding import current_seed, mix
+from lit_improved_gan.seeding import current_seed
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
 
 __all__ = ["AdversarialModule"]
@@ -178,13 +179,7 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         Args:
             images: ``(N, C, H, W)`` in [-1, 1]; the released code uses 500.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mix(self.seed or 0, "initialize"))
-            if hasattr(self.discriminator, "initialize"):
-                self.discriminator.initialize(images)  # type: ignore[operator]
-            if hasattr(self.generator, "initialize"):
-                noise = self.generator.prior(len(images), torch.default_generator)  # type: ignore[operator]
-                self.generator.initialize(noise)  # type: ignore[operator]
+        initialize_networks(self.generator, self.discriminator, images, self._seed)
         self.generator_average.restart(self.generator)
         self.discriminator_average.restart(self.discriminator)
         self.initialized.fill_(True)
@@ -298,6 +293,6 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
             check_images(part.images if isinstance(part, LabelledBatch) else part, shape, self.dtype, source)
             if isinstance(part, LabelledBatch):
                 with torch.no_grad():
-                    logits = DiscriminatorOutput.of(self.discriminator_average(part.images[:2])).logits
+                    logits = DiscriminatorOutput.of(self.discriminator_average(part.images)).logits
                 check_labels(part.labels, logits.shape[1])
         self._images_checked = True

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lit_improved_gan.seeding import generator
+from lit_improved_gan.seeding import generator, mix
 from lit_improved_gan.types import DiscriminatorOutput, OptimizerFactory, Prior, SchedulerFactory
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "check_generator",
     "check_loss",
     "datamodule_of",
+    "initialize_networks",
     "make_optimizer",
     "make_schedule",
     "needs_images",
@@ -54,6 +55,24 @@ def reference_images(module: LightningModule, n: int, seed: int) -> Tensor:
         )
     images: Tensor = source(n, seed)
     return images.to(next(module.parameters()))
+
+
+def initialize_networks(generator: nn.Module, discriminator: nn.Module, images: Tensor, seed: int) -> None:
+    """Initialise the networks that have a method ``initialize``: D from real images, G from noise.
+
+    Args:
+        generator: a network with ``prior(n, generator)``.
+        discriminator: the other one.
+        images: real images ``(N, C, H, W)``.
+        seed: of the noise; the global generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix(seed, "initialize"))
+        if hasattr(discriminator, "initialize"):
+            discriminator.initialize(images)  # type: ignore[operator]
+        if hasattr(generator, "initialize"):
+            noise = generator.prior(len(images), torch.default_generator)  # type: ignore[operator]
+            generator.initialize(noise.to(images.dtype))  # type: ignore[operator]
 
 
 def make_optimizer(parameter: str, make: OptimizerFactory, network: nn.Module) -> Optimizer:

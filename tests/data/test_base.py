@@ -192,7 +192,7 @@ def test_values_that_do_not_fit_the_data_are_refused(name_and_value: tuple[str, 
         (lambda data: Images(data.images[:, :, :1], data.labels), r"\(1, 1, 2\)"),
         (lambda data: Images(data.images[:, 0], data.labels), r"\(2, 2\)"),
         (lambda data: Images(data.images, data.labels + 1), r"1\.\.3"),
-        (lambda data: Images(data.images, data.labels - 1), r"-1\.\.1"),
+        (lambda data: Images(data.images, data.labels - 2), r"-2\.\.0"),
     ],
     ids=["dtype", "size", "no channels", "label too large", "label negative"],
 )
@@ -446,3 +446,98 @@ def test_what_a_data_set_should_define_is_said() -> None:
     for wrong, found in ((Arrays, "ndarray"), (Pairs, "Found tuple")):
         with pytest.raises(ValueError, match=rf"{wrong.__name__}\.load should return Images.*{found}"):
             wrong().setup()
+
+
+# --- images without a class ---
+
+
+class Partly(Numbered):
+    """The images whose number ends in 0 to 4 have no class: 30 of 60."""
+
+    def load(self) -> tuple[Images, Images]:
+        train, test = super().load()
+        train.labels[torch.arange(TRAIN) % 10 < 5] = -1
+        return train, test
+
+
+def has_class(number: int) -> bool:
+    return number % 10 >= 5
+
+
+@pytest.mark.parametrize("count", [None, 3])
+def test_images_without_a_class_are_in_the_unlabelled_streams_alone(count: int | None) -> None:
+    data = Partly(batch_size=6, labels_per_class=count, label_seed=0, val_size=12)
+    seen = fitted(data, Watch({"labelled": 1, "unlabelled": 1, "matching": 1}), 8)
+    held_out = numbers(data.val.images)
+    rest = sorted(set(range(TRAIN)) - set(held_out))
+    assert len(held_out) == 12
+    assert all(map(has_class, held_out))
+    assert data.val.labels.tolist() == [number % CLASSES for number in held_out]
+    for name in ("unlabelled", "matching"):
+        assert sorted(chain.from_iterable(numbers(batch[name]) for batch in seen)) == rest
+    labelled = list(chain.from_iterable(numbers(batch["labelled"].images) for batch in seen))
+    labels = list(chain.from_iterable(batch["labelled"].labels.tolist() for batch in seen))
+    assert labels == [number % CLASSES for number in labelled]
+    known = {number for number in rest if has_class(number)}
+    assert set(labelled) <= known
+    assert len(set(labelled)) == (len(known) if count is None else count * CLASSES)
+
+
+def test_validation_takes_labelled_images_alone_and_at_most_all_but_one() -> None:
+    data = Partly(val_size=29)
+    data.setup()
+    assert (data.val.labels >= 0).all()
+    assert len(data.labelled_rows()) == 1
+    with pytest.raises(ValueError, match=r"`val_size` of Partly .* 30 training images with a label.* val_size=30"):
+        Partly(val_size=30).setup()
+
+
+def test_a_class_with_too_few_labels_is_refused() -> None:
+    Partly(labels_per_class=10).setup()
+    with pytest.raises(ValueError, match=r"labels_per_class=11, and class 0 has 10"):
+        Partly(labels_per_class=11).setup()
+
+
+def test_test_images_without_a_class_are_refused() -> None:
+    class Wrong(Partly):
+        def load(self) -> tuple[Images, Images]:
+            train, test = super().load()
+            test.labels[3] = -1
+            return train, test
+
+    with pytest.raises(ValueError, match=r"Wrong: the test labels should be in 0\.\.2. Found -1\.\.2"):
+        Wrong().setup()
+
+
+@pytest.mark.parametrize("streams", [None, {"labelled": 1, "unlabelled": 1}])
+def test_training_on_labels_without_a_label_is_refused(streams: dict[str, int] | None) -> None:
+    class Without(Numbered):
+        def load(self) -> tuple[Images, Images]:
+            train, test = super().load()
+            train.labels.fill_(-1)
+            return train, test
+
+    assert len(fitted(Without(batch_size=10), Watch({"unlabelled": 1}), 2)) == 2
+    with pytest.raises(ValueError, match=r"Without should have training images with a label.*`labelled`"):
+        fitted(Without(batch_size=10), Watch(streams))
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda labels: labels[:-1], r"\d+ images, and labels \(\d+,\)"),
+        (lambda labels: labels.unsqueeze(1), r"labels \(\d+, 1\)"),
+        (lambda labels: labels.float(), "float32"),
+    ],
+    ids=["too few", "two dimensions", "float"],
+)
+def test_labels_that_are_not_one_integer_an_image_are_refused(part: int, change: Any, found: str) -> None:
+    class Wrong(Numbered):
+        def load(self) -> tuple[Images, Images]:
+            parts = list(super().load())
+            parts[part] = Images(parts[part].images, change(parts[part].labels))
+            return parts[0], parts[1]
+
+    with pytest.raises(ValueError, match=f"Wrong: each {('training', 'test')[part]} image should .*{found}"):
+        Wrong().setup()

@@ -1,0 +1,117 @@
+"""Seeds trained side by side follow the same seeds trained alone."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from torch import nn
+
+from lit_improved_gan import (
+    DigitsDataModule,
+    FeatureMatchingLoss,
+    MinibatchDiscrimination,
+    MLPDiscriminator,
+    MLPGenerator,
+    NonSaturatingLoss,
+    ReleasedAdam,
+    SideBySideGAN,
+    SideBySideSemiSupervisedGAN,
+)
+from lit_improved_gan.modules import GAN, SemiSupervisedGAN
+
+SEEDS = [3, 7, 8]
+UPDATES = 20
+
+
+def member(kind: type, seed: int, **options: Any) -> LightningModule:
+    """One seed's module, without noise in its networks."""
+    seed_everything(seed, verbose=False)
+    outputs = 10 if kind is SemiSupervisedGAN else 1
+    layer = partial(MinibatchDiscrimination, num_kernels=6, kernel_dim=3) if kind is GAN else None
+    loss = FeatureMatchingLoss() if kind is SemiSupervisedGAN else NonSaturatingLoss()
+    return kind(
+        MLPGenerator((1, 8, 8), hidden=(20, 20)),
+        MLPDiscriminator((1, 8, 8), outputs, (30, 20), 0.0, 0.0, minibatch_discrimination=layer),
+        loss,
+        generator_optimizer=partial(ReleasedAdam, lr=3e-3),
+        discriminator_optimizer=partial(ReleasedAdam, lr=3e-3),
+        seed=seed,
+        **options,
+    )
+
+
+def fit(module: LightningModule, data: DigitsDataModule) -> Trainer:
+    options: dict[str, Any] = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    trainer = Trainer(
+        max_steps=UPDATES // module.d_updates_per_batch,
+        max_epochs=-1,
+        accelerator="cpu",
+        precision="64-true",
+        limit_val_batches=0,
+        **options,
+    )
+    trainer.fit(module, data)
+    return trainer
+
+
+@pytest.mark.parametrize("options", [{}, {"d_updates_per_batch": 2, "g_updates_per_batch": 2}])
+@pytest.mark.parametrize(
+    ("alone", "together"), [(SemiSupervisedGAN, SideBySideSemiSupervisedGAN), (GAN, SideBySideGAN)]
+)
+def test_members_follow_their_seeds_alone(alone, together, options) -> None:
+    data = {"batch_size": 40, "labels_per_class": 3}
+    stacked = together([member(alone, seed, **options) for seed in SEEDS])
+    fit(stacked, DigitsDataModule(**data, seeds=SEEDS))
+    for i, seed in enumerate(SEEDS):
+        single = member(alone, seed, **options)
+        fit(single, DigitsDataModule(**data))
+        for part in ("generator", "discriminator", "generator_average", "discriminator_average"):
+            ours = getattr(stacked, part)
+            found = (ours.network if part.endswith("average") else ours).member(i).state_dict()
+            expected: nn.Module = getattr(single, part)
+            for name, value in getattr(expected, "network", expected).state_dict().items():
+                difference = (found[name].double() - value.double()).abs().max()
+                assert difference <= 1e-9 * value.abs().max().clamp(min=1), (part, name)
+
+
+def test_errors_are_those_of_each_member_and_of_their_ensemble() -> None:
+    stacked = SideBySideSemiSupervisedGAN([member(SemiSupervisedGAN, seed) for seed in SEEDS])
+    data = DigitsDataModule(labels_per_class=3, seeds=SEEDS)
+    trainer = fit(stacked, data)
+    (found,) = trainer.test(stacked, data, verbose=False)
+    images, labels = (data.test.images.double() / 127.5 - 1, data.test.labels)
+    chances = []
+    for i, seed in enumerate(SEEDS):
+        each = stacked.discriminator_average.network.member(i).double().eval()(images).logits.softmax(1)
+        chances.append(each)
+        wrong = 100 * (each.argmax(1) != labels).double().mean().item()
+        assert found[f"test/error_percent_seed{seed}"] == pytest.approx(wrong)
+    ensemble = 100 * (torch.stack(chances).mean(0).argmax(1) != labels).double().mean().item()
+    assert found["test/ensemble_error_percent"] == pytest.approx(ensemble)
+    means = [found[f"test/error_percent_seed{seed}"] for seed in SEEDS]
+    assert found["test/error_percent"] == pytest.approx(sum(means) / 3)
+
+
+def test_samples_are_dealt_to_the_members_in_turn() -> None:
+    stacked = SideBySideGAN([member(GAN, seed) for seed in SEEDS]).eval()
+    z = torch.rand(4, 100)
+    images = stacked(z)
+    assert images.shape == (4, 1, 8, 8)
+    for i in range(4):
+        alone = stacked.generator_average.network.member(i % 3).eval()
+        torch.testing.assert_close(images[i : i + 1], alone(z[i : i + 1]))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    members = [member(GAN, seed) for seed in SEEDS]
+    with pytest.raises(ValueError, match=r"`seeds` should be \[3, 7, 8\]. Found None"):
+        fit(SideBySideGAN(members), DigitsDataModule())
+    with pytest.raises(ValueError, match="`seed` each"):
+        SideBySideGAN([GAN(MLPGenerator(), MLPDiscriminator(num_outputs=1))])
+    other = GAN(MLPGenerator(hidden=(5,)), MLPDiscriminator(num_outputs=1), seed=1)
+    with pytest.raises(ValueError, match="one architecture"):
+        SideBySideGAN([members[0], other])
