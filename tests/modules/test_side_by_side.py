@@ -75,7 +75,7 @@ def test_members_follow_their_seeds_alone(alone, together, options) -> None:
             expected: nn.Module = getattr(single, part)
             for name, value in getattr(expected, "network", expected).state_dict().items():
                 difference = (found[name].double() - value.double()).abs().max()
-                assert difference <= 1e-9 * value.abs().max().clamp(min=1), (part, name)
+                assert difference <= 1e-9 * value.double().abs().max().clamp(min=1), (part, name)
 
 
 def test_errors_are_those_of_each_member_and_of_their_ensemble() -> None:
