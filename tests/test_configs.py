@@ -14,11 +14,40 @@ def test_there_are_experiments_and_overlays() -> None:
     assert "configs/technique/label_smoothing.yaml" in OVERLAYS
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+SMALL_NETWORKS = (
+    "--model.generator.channels=[8,8,8]",
+    "--model.discriminator.channels=[8,8]",
+)  # as full ones take minutes
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.startswith("digits")])
 def test_experiment_trains_and_tests(run, experiment: str) -> None:
     result = run("fit", "--config", f"configs/{experiment}", *SHORT)
     assert result.status == 0, result.err
     assert "test error: " in result.out or "classifier score: " in result.out
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.startswith("mnist")])
+def test_experiment_on_the_real_mnist(run, real_data, experiment: str) -> None:
+    result = run("fit", "--config", f"configs/{experiment}", *SHORT, f"--data.root={real_data}")
+    assert result.status == 0, result.err
+    assert "test error: " in result.out or "classifier score: " in result.out
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.startswith(("cifar10", "svhn"))])
+def test_experiment_on_the_real_cifar10(run, real_cifar10, experiment: str) -> None:
+    """SVHN's, too: images of the same shape in as many classes."""
+    data = ("--data=lit_improved_gan.ArrayDataModule", f"--data.path={real_cifar10}")
+    result = run("fit", "--config", f"configs/{experiment}", *SHORT, *SMALL_NETWORKS, *data)
+    assert result.status == 0, result.err
+    assert "test error: " in result.out
+    shown = run("fit", "--config", f"configs/{experiment}", *data, "--print_config").out
+    assert "batch_size: 100" in shown
+    assert "labels_per_class: null" not in shown
+
+
+def test_every_experiment_is_run() -> None:
+    assert all(name.startswith(("digits", "mnist", "cifar10", "svhn")) for name in EXPERIMENTS)
 
 
 UNSUPERVISED_ONLY = ("hinge", "least_squares")  # their losses of D take no labels
