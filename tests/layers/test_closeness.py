@@ -293,3 +293,23 @@ def test_columns_that_come_from_the_rows_count_once_in_a_second_derivative() -> 
         value = closeness.pairwise_closeness(x, torch.cat([x, 2 * x])).square().sum()
         found.append(torch.autograd.grad(value, x, create_graph=twice)[0])
     torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_vmap_is_a_loop(grouped: bool) -> None:
+    torch.manual_seed(0)
+    m = torch.randn(3, 6, 4, 2).double().requires_grad_()
+    groups = torch.eye(2).repeat(3, 1).double() if grouped else None
+    gradient = torch.randn(3, 6, 4, 2 if grouped else 1).double()
+
+    def own(x: torch.Tensor) -> torch.Tensor:
+        return pairwise_closeness(x, x, 0, groups)
+
+    found = torch.vmap(own)(m)
+    expected = torch.stack([own(part) for part in m])
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    found_gradient, expected_gradient = (torch.autograd.grad(value, m, gradient)[0] for value in (found, expected))
+    torch.testing.assert_close(found_gradient, expected_gradient, rtol=1e-12, atol=1e-12)
+    against = torch.randn(6, 4, 2).double()
+    found = torch.vmap(lambda x: pairwise_closeness(x, against, 6))(m)
+    torch.testing.assert_close(found, torch.stack([pairwise_closeness(part, against, 6) for part in m]))
