@@ -40,9 +40,10 @@ class _SideBySide(AdversarialModule):
     """
 
     def __init__(self, members: Sequence[AdversarialModule]) -> None:
+        seeds = [member.seed for member in members]
+        if not seeds or None in seeds or len(set(seeds)) < len(seeds):
+            raise ValueError(f"Members side by side should have a `seed` each, all different. Found {seeds}.")
         first = members[0]
-        if any(member.seed is None for member in members):
-            raise ValueError("Members that train side by side should have a `seed` each. Found one without.")
         if first.generator_penalties or first.discriminator_penalties:
             raise ValueError("Modules with penalties cannot train side by side: train them one by one.")
         size = len(members)

@@ -110,8 +110,10 @@ def test_what_does_not_fit_is_refused() -> None:
     members = [member(GAN, seed) for seed in SEEDS]
     with pytest.raises(ValueError, match=r"`seeds` should be \[3, 7, 8\]. Found None"):
         fit(SideBySideGAN(members), DigitsDataModule())
-    with pytest.raises(ValueError, match="`seed` each"):
-        SideBySideGAN([GAN(MLPGenerator(), MLPDiscriminator(num_outputs=1))])
+    without = GAN(MLPGenerator(), MLPDiscriminator(num_outputs=1))
+    for wrong in ([without], [members[0], members[0]], []):
+        with pytest.raises(ValueError, match="`seed` each"):
+            SideBySideGAN(wrong)
     other = GAN(MLPGenerator(hidden=(5,)), MLPDiscriminator(num_outputs=1), seed=1)
     with pytest.raises(ValueError, match="one architecture"):
         SideBySideGAN([members[0], other])
