@@ -5,7 +5,8 @@ import torch
 from helpers import ROOT
 
 EXPERIMENTS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
-OVERLAYS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*/*.yaml"))
+OVERLAYS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("t*/*.yaml"))  # technique, trainer
+BUDGETS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs/fast").glob("*.yaml"))
 SHORT = ("--trainer.max_epochs=-1", "--trainer.max_steps=2", "--trainer.accelerator=cpu")
 
 
@@ -38,12 +39,23 @@ def test_experiment_on_the_real_mnist(run, real_data, experiment: str) -> None:
 def test_experiment_on_the_real_cifar10(run, real_cifar10, experiment: str) -> None:
     """SVHN's, too: images of the same shape in as many classes."""
     data = ("--data=lit_improved_gan.ArrayDataModule", f"--data.path={real_cifar10}")
-    result = run("fit", "--config", f"configs/{experiment}", *SHORT, *SMALL_NETWORKS, *data)
+    networks = SMALL_NETWORKS if "_ssl" in experiment else ()
+    result = run("fit", "--config", f"configs/{experiment}", *SHORT, *networks, *data)
     assert result.status == 0, result.err
     assert "test error: " in result.out
     shown = run("fit", "--config", f"configs/{experiment}", *data, "--print_config").out
     assert "batch_size: 100" in shown
     assert "labels_per_class: null" not in shown
+
+
+@pytest.mark.parametrize("overlay", BUDGETS)
+def test_budget_applies_to_its_experiment(run, overlay: str) -> None:
+    experiment = overlay.replace("fast/", "")
+    result = run("fit", "--config", experiment, "--config", overlay, "--print_config")
+    assert result.status == 0, result.err
+    assert "max_epochs: 300" not in result.out
+    assert "max_epochs: 1200" not in result.out
+    assert "LastCheckpoint" in result.out
 
 
 def test_every_experiment_is_run() -> None:
