@@ -61,6 +61,7 @@ class _Closeness(torch.autograd.Function):
         rows, columns, ctx.first, groups = inputs
         ctx.save_for_backward(rows, columns, groups, output[1])
         ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)  # no zeros in the place of the gradient of output[1]
 
     @staticmethod
     def vmap(
@@ -77,7 +78,9 @@ class _Closeness(torch.autograd.Function):
         return (result.unflatten(1, (size, -1)), closeness.unflatten(0, (size, -1))), (1, 0)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, Tensor | None, None, None]:
+        if gradients[0] is None:
+            return None, None, None, None
         with torch.autocast(gradients[0].device.type, enabled=False):
             return _Closeness._gradients(ctx, gradients[0])
 
