@@ -17,6 +17,7 @@ from lit_improved_gan.layers import (
     initialize,
 )
 from lit_improved_gan.networks.checks import check_sizes, width_after
+from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["ConvDiscriminator", "ConvGenerator"]
@@ -68,7 +69,7 @@ class ConvGenerator(nn.Module):
             nn.init.normal_(larger.weight, std=0.05)
             layers += [larger, norm(after), nn.ReLU()]
         last = WeightNormConvTranspose2d(channels[-1], colours, 5, 2, 2, 1, train_gain=True, init_std=0.1)
-        self.layers = nn.Sequential(*layers, last, nn.Tanh())
+        self.layers = nn.Sequential(*layers, last)
         if any(isinstance(layer, VirtualBatchNorm) for layer in layers):
             attach_reference(self)
 
@@ -78,8 +79,7 @@ class ConvGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map noise ``(N, latent_size)`` to images ``(N, C, H, W)`` in [-1, 1]."""
-        images: Tensor = self.layers(z)
-        return images
+        return torch.tanh(wide(self.layers(z)))  # in half precision it saturates, and does not come back
 
     def initialize(self, z: Tensor) -> None:
         """Data-dependent initialisation of the last layer from noise ``(N, latent_size)``."""

@@ -16,6 +16,7 @@ from lit_improved_gan.layers import (
     initialize,
 )
 from lit_improved_gan.networks.checks import check_sizes, width_after
+from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
@@ -70,7 +71,7 @@ class MLPGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map noise ``(N, latent_size)`` to images ``(N, C, H, W)`` in [-1, 1]."""
-        images: Tensor = torch.sigmoid(self.layers(z))
+        images: Tensor = torch.sigmoid(wide(self.layers(z)))  # in half precision it saturates, and does not come back
         return (images * 2 - 1).view(len(z), *self.image_shape)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lit_improved_gan import (
     GAN,
+    ConvGenerator,
     DigitsDataModule,
     FeatureMatchingLoss,
     MLPDiscriminator,
@@ -70,6 +71,19 @@ def test_planted_error_is_found(monkeypatch) -> None:
     monkeypatch.setattr(torch, "set_autocast_cache_enabled", lambda enabled: None)
     with pytest.raises(AssertionError):
         check("semi-supervised")
+
+
+@pytest.mark.parametrize("network", [MLPGenerator((1, 8, 8)), ConvGenerator((3, 8, 8), channels=(6, 4))])
+def test_a_saturated_pixel_can_come_back(network) -> None:
+    """In bfloat16 sigmoid(7) is 1, and its derivative 0: white pixels would stay white whatever D says."""
+    with torch.no_grad():
+        network.layers[-1].bias.fill_(7.0)
+        network.layers[-1].gain.fill_(0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        images = network(torch.rand(4, 100))
+    assert images.dtype == torch.float32
+    images.sum().backward()
+    assert float(network.layers[-1].bias.grad.abs().min()) > 0
 
 
 def test_the_cache_is_as_before_afterwards() -> None:
