@@ -89,8 +89,8 @@ class _SideBySide(AdversarialModule):
                 networks = generator.member(i), discriminator.member(i)
                 if needs_images(*networks):
                     initialize_networks(*networks, reference_images(self, self.init_images, seed), seed)
-                generator.set_member(i, networks[0])
-                discriminator.set_member(i, networks[1])
+                    generator.set_member(i, networks[0])
+                    discriminator.set_member(i, networks[1])
             self.generator_average.restart(self.generator)
             self.discriminator_average.restart(self.discriminator)
             self.initialized.fill_(True)

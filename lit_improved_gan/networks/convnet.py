@@ -17,13 +17,14 @@ from lit_improved_gan.layers import (
     initialize,
 )
 from lit_improved_gan.networks.checks import check_sizes, width_after
+from lit_improved_gan.networks.noise import UniformNoise
 from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["ConvDiscriminator", "ConvGenerator"]
 
 
-class ConvGenerator(nn.Module):
+class ConvGenerator(UniformNoise):
     """Noise to images: a dense layer, then 5x5 transposed convolutions that double the image, ReLU, tanh at the end.
 
     Args:
@@ -72,10 +73,6 @@ class ConvGenerator(nn.Module):
         self.layers = nn.Sequential(*layers, last)
         if any(isinstance(layer, VirtualBatchNorm) for layer in layers):
             attach_reference(self)
-
-    def prior(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw ``(n, latent_size)`` noise, uniform in [0, 1)."""
-        return torch.rand(n, self.latent_size, generator=generator, device=generator.device)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map noise ``(N, latent_size)`` to images ``(N, C, H, W)`` in [-1, 1]."""

@@ -16,13 +16,14 @@ from lit_improved_gan.layers import (
     initialize,
 )
 from lit_improved_gan.networks.checks import check_sizes, width_after
+from lit_improved_gan.networks.noise import UniformNoise
 from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["MLPDiscriminator", "MLPGenerator"]
 
 
-class MLPGenerator(nn.Module):
+class MLPGenerator(UniformNoise):
     """Noise to images: dense layers with softplus and batch norm without gain, the last weight-normalised, sigmoid.
 
     Args:
@@ -64,10 +65,6 @@ class MLPGenerator(nn.Module):
         self.layers = nn.Sequential(*layers, last)
         if any(isinstance(layer, VirtualBatchNorm) for layer in layers):
             attach_reference(self)
-
-    def prior(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw ``(n, latent_size)`` noise, uniform in [0, 1)."""
-        return torch.rand(n, self.latent_size, generator=generator, device=generator.device)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map noise ``(N, latent_size)`` to images ``(N, C, H, W)`` in [-1, 1]."""
