@@ -13,6 +13,7 @@ _HOME = {
     "callbacks": [
         "ClassifierScoreMonitor",
         "Curves",
+        "GenerativeMetrics",
         "GracefulInterrupt",
         "LabelSmoothing",
         "LastCheckpoint",
@@ -60,7 +61,16 @@ _HOME = {
         "R1Penalty",
         "SemiSupervisedLoss",
     ],
-    "metrics": ["ClassifierScore", "SmallClassifier"],
+    "metrics": [
+        "ClassifierScore",
+        "FrechetInceptionDistance",
+        "InceptionFeatures",
+        "InceptionScore",
+        "KernelInceptionDistance",
+        "NetworkFeatures",
+        "PrecisionRecall",
+        "SmallClassifier",
+    ],
     "modules": [
         "AdversarialModule",
         "Classifier",

@@ -3,6 +3,7 @@
 from lit_improved_gan.callbacks.checkpoints import LastCheckpoint
 from lit_improved_gan.callbacks.classifier_score import ClassifierScoreMonitor
 from lit_improved_gan.callbacks.curves import Curves
+from lit_improved_gan.callbacks.generative_metrics import GenerativeMetrics
 from lit_improved_gan.callbacks.interrupt import GracefulInterrupt
 from lit_improved_gan.callbacks.label_smoothing import LabelSmoothing
 from lit_improved_gan.callbacks.progress import RunProgress
@@ -13,6 +14,7 @@ from lit_improved_gan.callbacks.sample_writer import SampleWriter
 __all__ = [
     "ClassifierScoreMonitor",
     "Curves",
+    "GenerativeMetrics",
     "GracefulInterrupt",
     "LabelSmoothing",
     "LastCheckpoint",

@@ -9,12 +9,13 @@ from lit_improved_gan.cli.errors import UserError
 
 __all__ = ["main"]
 
-_USAGE = """usage: lit-improved-gan {fit,validate,test,predict} [options]
+_USAGE = """usage: lit-improved-gan {fit,validate,test,predict,evaluate} [options]
 
   fit       train an experiment, then test it:    lit-improved-gan fit --config configs/digits.yaml
   validate  evaluate on the held-out images:      lit-improved-gan validate --ckpt_path RUN/checkpoints/best.ckpt
   test      repeat the test of a run:             lit-improved-gan test --ckpt_path RUN/checkpoints/best.ckpt
   predict   write samples as PNG files and .npz:  lit-improved-gan predict --ckpt_path RUN/checkpoints/best.ckpt
+  evaluate  Inception score, FID, KID, ...:       lit-improved-gan evaluate --generated DIR --real DATA.npz:train_x
 
   -c, --config FILE     an experiment's, then any overlays': -c configs/digits.yaml -c OVERLAY
   --ckpt_path PATH      go on from a checkpoint; `last`: the newest of the experiment
@@ -55,6 +56,10 @@ def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help", "--version"):  # answered at once: the imports below take seconds
         print(f"lit-improved-gan {__version__}" if args[:1] == ["--version"] else _USAGE)
         return 0 if args else 2
+    if args[0] == "evaluate":
+        from lit_improved_gan.cli.evaluate import main as evaluate  # what takes seconds to import, only now
+
+        return evaluate(args[1:])
     args = files_first(args)
     check_config_files(args)
     from lit_improved_gan.cli.launch import launch  # what takes seconds to import, only now

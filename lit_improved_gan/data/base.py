@@ -162,6 +162,18 @@ class ImageDataModule(LightningDataModule, ABC):
         assert chosen_by is not None  # setup has set it
         return labelled_rows(labels, self.num_classes, self.labels_per_class, chosen_by)
 
+    def real_images(self, split: str) -> Tensor:
+        """The images that generated ones are measured against, ``(N, C, H, W)``, uint8.
+
+        Args:
+            split: ``"train"``, without those held out, ``"val"`` or ``"test"``.
+        """
+        train = self._training_set()
+        parts = {"train": train, "val": self.val, "test": self.test}
+        if split not in parts:
+            raise ValueError(f"Parameter `split` of real_images should be one of {list(parts)}. Found {split!r}.")
+        return parts[split].images
+
     def reference_images(self, n: int, seed: int) -> Tensor:
         """``n`` training images in [-1, 1] chosen by ``seed``, the same on every process; all of them if fewer."""
         images = self._training_set().images

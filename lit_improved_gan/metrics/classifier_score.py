@@ -4,7 +4,42 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-__all__ = ["ClassifierScore"]
+__all__ = ["ClassifierScore", "group_sums", "score_of_groups"]
+
+
+def group_sums(p: Tensor, negative_entropy: Tensor, numbers: Tensor, n: int, splits: int) -> tuple[Tensor, ...]:
+    """Sums over consecutive groups, of which image ``i`` of ``n`` is in the one that its number says.
+
+    Args:
+        p: p(y|x), ``(m, K)``, float64.
+        negative_entropy: sum over y of p log p, ``(m,)``.
+        numbers: of the images, ``(m,)``, in 0..n-1.
+        n: how many images there are in all.
+        splits: groups; group i has the numbers from i * n // splits on.
+
+    Returns:
+        ``(splits, K)``, ``(splits,)`` and the counts ``(splits,)``, int64.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+    if numbers.numel() and not 0 <= int(numbers.min()) <= int(numbers.max()) < n:
+        raise ValueError(
+            f"Parameter `numbers` should be in 0..{n - 1}. Found {int(numbers.min())}..{int(numbers.max())}."
+        )
+    ends = torch.tensor([i * n // splits for i in range(1, splits + 1)], device=p.device)
+    group = torch.bucketize(numbers.to(p.device), ends, right=True)
+    return (
+        p.new_zeros(splits, p.shape[1]).index_add_(0, group, p),
+        p.new_zeros(splits).index_add_(0, group, negative_entropy),
+        torch.zeros(splits, dtype=torch.int64, device=p.device).index_add_(0, group, torch.ones_like(group)),
+    )
+
+
+def score_of_groups(probability: Tensor, negative_entropy: Tensor, count: Tensor) -> Tensor:
+    """Exp of the mean divergence in each group, ``(splits,)``, from the sums of :func:`group_sums`."""
+    marginal = probability / count.unsqueeze(1)
+    return (negative_entropy / count - torch.xlogy(marginal, marginal).sum(1)).exp()
 
 
 class ClassifierScore(Metric):
@@ -70,17 +105,11 @@ class ClassifierScore(Metric):
                 f"Parameter `probabilities` of ClassifierScore should be (n, {self.num_classes}). "
                 f"Found {tuple(probabilities.shape)}."
             )
-        if numbers.numel() and not 0 <= int(numbers.min()) <= int(numbers.max()) < self.num_samples:
-            raise ValueError(
-                f"Parameter `numbers` of ClassifierScore should be in 0..{self.num_samples - 1}. "
-                f"Found {int(numbers.min())}..{int(numbers.max())}."
-            )
         p = probabilities.double()
-        ends = torch.tensor([i * self.num_samples // self.splits for i in range(1, self.splits + 1)])
-        split = torch.bucketize(numbers.to(p.device), ends.to(p.device), right=True)
-        self.probability_sum.index_add_(0, split, p)
-        self.negative_entropy.index_add_(0, split, torch.xlogy(p, p).sum(1))
-        self.count.index_add_(0, split, torch.ones_like(split))
+        sums = group_sums(p, torch.xlogy(p, p).sum(1), numbers, self.num_samples, self.splits)
+        self.probability_sum += sums[0]
+        self.negative_entropy += sums[1]
+        self.count += sums[2]
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """Mean and population standard deviation of the score over the splits, scalars in float64."""
@@ -89,7 +118,5 @@ class ClassifierScore(Metric):
                 f"ClassifierScore was promised {self.num_samples} samples. Found {int(self.count.sum())}: "
                 "update it with every sample once before compute()."
             )
-        marginal = self.probability_sum / self.count.unsqueeze(1)
-        divergence = self.negative_entropy / self.count - torch.xlogy(marginal, marginal).sum(1)
-        scores = divergence.exp()
+        scores = score_of_groups(self.probability_sum, self.negative_entropy, self.count)
         return scores.mean(), scores.std(correction=0)

@@ -36,13 +36,15 @@ class SamplingModule(LightningModule):
         """
         if n < 1:
             raise ValueError(f"Parameter `n` of sample should be 1 or more. Found n={n}.")
-        return torch.cat([self._numbered_samples(part, seed) for part in torch.arange(n).split(chunk)])
+        return torch.cat([self.sample_numbered(part, seed) for part in torch.arange(n).split(chunk)])
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Samples by number, see :meth:`sample`; their seed is that of ``seed_everything``."""
-        return self._numbered_samples(batch.cpu(), current_seed())
+        return self.sample_numbered(batch.cpu(), current_seed())
 
-    def _numbered_samples(self, numbers: Tensor, seed: int) -> Tensor:
+    @torch.no_grad()
+    def sample_numbered(self, numbers: Tensor, seed: int = 0) -> Tensor:
+        """The images ``numbers``, ``(n,)``, of :meth:`sample`, made at once."""
         rows = [self.generator.prior(1, generator(seed, "sample", i)) for i in numbers.tolist()]  # type: ignore[operator]
         images: Tensor = self(torch.cat(rows).to(next(self.generator.parameters())))
         return images

@@ -1,0 +1,87 @@
+"""Features of any network, where those of the Inception network say nothing."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_improved_gan.metrics.extractor import FeatureExtractor
+
+__all__ = ["NetworkFeatures"]
+
+
+class NetworkFeatures(FeatureExtractor):
+    """What submodules of a network put out, flattened to ``(N, size)``; layer ``""`` is the network's own output.
+
+    Args:
+        network: takes images ``(N, C, H, W)`` in [-1, 1]; it is frozen and put into eval mode.
+        name: stands in the names of the measures.
+        image_shape: (C, H, W) of an image; by default ``network.image_shape``.
+        layers: names of submodules, as ``network.named_modules()`` gives them.
+
+    Raises:
+        ValueError: ``image_shape`` is not known; there is no submodule of that name, or it returns no tensor.
+    """
+
+    def __init__(
+        self, network: nn.Module, name: str, image_shape: Sequence[int] | None = None, layers: Sequence[str] = ("",)
+    ) -> None:
+        super().__init__()
+        shape = getattr(network, "image_shape", None) if image_shape is None else image_shape
+        if shape is None:
+            raise ValueError(
+                f"Parameter `image_shape` of NetworkFeatures should be given: {type(network).__name__} has no such "
+                "attribute."
+            )
+        known = dict(network.named_modules())
+        unknown = [layer for layer in layers if layer not in known]
+        if unknown or not layers:
+            raise ValueError(
+                f"Parameter `layers` of NetworkFeatures should name submodules of {type(network).__name__}, among "
+                f"{list(known)}. Found {unknown or list(layers)}."
+            )
+        self.network, self.name, self.image_shape = network.eval().requires_grad_(False), name, tuple(shape)
+        digest = hashlib.sha256()
+        for key, value in network.state_dict().items():
+            digest.update(key.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        self.fingerprint = f"{name}-{digest.hexdigest()[:16]}"
+        self.sizes = dict.fromkeys(layers, 0)
+        self.wanted = list(layers)
+        weight = next(network.parameters(), torch.zeros(()))
+        shown = self.extract(torch.zeros(2, *self.image_shape, dtype=torch.uint8, device=weight.device))
+        self.sizes = {layer: features.shape[1] for layer, features in shown.items()}
+        self.wanted = []
+
+    def key(self, measure: str, layer: str) -> str:
+        """``fid_digits_classifier``, with the layer's name where there is one."""
+        return "_".join(part for part in (measure, self.name, layer.replace(".", "_")) if part)
+
+    @torch.no_grad()
+    def extract(self, images: Tensor) -> dict[str, Tensor]:
+        """Run the network on images that are scaled back to [-1, 1]."""
+        found: dict[str, Any] = {}
+
+        def tap(layer: str) -> Callable[[nn.Module, Any, Any], None]:
+            return lambda module, args, output: found.update({layer: output})
+
+        modules = dict(self.network.named_modules())
+        handles = [modules[layer].register_forward_hook(tap(layer)) for layer in self.wanted]
+        weight = next(self.network.parameters(), torch.zeros(()))
+        pixels = images[:, : self.image_shape[0]].to(weight.dtype).div_(127.5).sub_(1)
+        try:
+            self.network(pixels)
+        finally:
+            for handle in handles:
+                handle.remove()
+        for layer in self.wanted:
+            output = found.get(layer)
+            output = getattr(output, "logits", output)  # of a discriminator that returns its features as well
+            if not isinstance(output, Tensor):
+                raise ValueError(
+                    f"Parameter `layers` of NetworkFeatures: {layer!r} should return a tensor. "
+                    f"Found {type(output).__name__}."
+                )
+            found[layer] = output.flatten(1)
+        return {layer: found[layer] for layer in self.wanted}
