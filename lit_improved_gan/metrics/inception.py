@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 from urllib.error import URLError
@@ -36,7 +37,9 @@ class InceptionFeatures(FeatureExtractor):
 
     Raises:
         FileNotFoundError: there is no such file, or it cannot be downloaded.
-        ValueError: the file holds other weights, or is damaged.
+        ValueError: the file holds no weights of this network, or is damaged.
+
+    Weights that are not the published ones are used with a warning.
 
     Source: paper section 4; Szegedy et al. 2015, arXiv:1512.00567.
     """
@@ -53,6 +56,12 @@ class InceptionFeatures(FeatureExtractor):
         path = _find(weights)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         self.weights_sha256, self.weights_are_published = digest, digest.startswith(_HASH)
+        if not self.weights_are_published:
+            warnings.warn(
+                f"{path} does not hold the published weights of the Inception network, whose SHA-256 begins with {_HASH}, "
+                f"but others, {digest[:8]}: what is measured compares with no paper.",
+                stacklevel=2,
+            )
         self.fingerprint = f"inception-{mode}-{digest[:16]}"
         self.network = _build(path, mode)
 
