@@ -58,8 +58,8 @@ class InceptionFeatures(FeatureExtractor):
         self.weights_sha256, self.weights_are_published = digest, digest.startswith(_HASH)
         if not self.weights_are_published:
             warnings.warn(
-                f"{path} does not hold the published weights of the Inception network, whose SHA-256 begins with {_HASH}, "
-                f"but others, {digest[:8]}: what is measured compares with no paper.",
+                f"{path} does not hold the published weights of the Inception network, whose SHA-256 begins with "
+                f"{_HASH}, but others, {digest[:8]}: what is measured compares with no paper.",
                 stacklevel=2,
             )
         self.fingerprint = f"inception-{mode}-{digest[:16]}"
