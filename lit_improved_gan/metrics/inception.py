@@ -79,7 +79,7 @@ class InceptionFeatures(FeatureExtractor):
         return dict(zip(self.wanted, run(images), strict=True))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "InceptionFeatures":
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         _arrange(self.network)
         return self
 
