@@ -3,7 +3,7 @@
     python benchmarks/fid_real.py --data cifar10.npz --weights FILE [--features FOLDER] [--images 10000]
 
 Training against test images, two parts of the training images, and training images against the same with Gaussian
-noise of four strengths added. The features of each set are kept in FOLDER (float32, a file for each thousand images), so
+noise of four strengths added. The features of each set are kept in FOLDER, a file for each thousand images, so
 that a run that was stopped goes on, and what is there is not computed again. Prints a table; raw numbers go to
 benchmarks/results/fid_real.json.
 """
