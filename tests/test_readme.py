@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from helpers import ROOT
@@ -29,9 +30,13 @@ def test_the_cost_of_the_machinery_is_the_committed_result() -> None:
         assert f"{results[name]['median_ratio']:.2f}x" in README
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_links_lead_somewhere(path: str) -> None:
-    assert (ROOT / path).exists()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in set(re.findall(r"\]\(([^)#:]+)\)", page.read_text())):
+        assert (page.parent / link).exists(), link
 
 
 def test_every_config_is_listed() -> None:
@@ -39,7 +44,10 @@ def test_every_config_is_listed() -> None:
         assert str(path.relative_to(ROOT)) in README
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+EXAMPLES = [code for page in PAGES for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
 def test_python_examples_run(code: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(code.replace("max_epochs=100", "max_epochs=1, accelerator='cpu', logger=False"), {})
