@@ -30,7 +30,8 @@ class _SideBySide(AdversarialModule):
     """S modules of one class, settings and architecture, that differ in seed and weights, trained as one.
 
     Each member trains as it would alone with its seed (but for the noise inside its networks, which is drawn for all at
-    once). The datamodule's ``seeds`` should be theirs. What is logged is the mean over the members.
+    once). The datamodule's ``seeds`` should be theirs. What is logged is the mean over the members. A checkpoint is
+    loaded into members of its seeds: ``load_from_checkpoint(path, members=members)``.
 
     Args:
         members: S modules with a ``seed`` each, without penalties; losses, optimizers and settings are the first's.
