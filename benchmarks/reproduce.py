@@ -5,11 +5,12 @@
     python benchmarks/reproduce.py svhn   [--labels 500 1000 2000] ...
 
 Trains configs/mnist_ssl.yaml, cifar10_ssl.yaml or svhn_ssl.yaml once for each number of labels and each seed, which
-chooses the labelled subset and the initialisation. A run that was stopped goes on where it was. Prints the wrong test
-images (in percent for table2 and svhn) of the averaged discriminator after the last epoch, mean and standard deviation
-over the seeds beside the paper's, and keeps the raw numbers, with the error over the epochs, in
-benchmarks/results/TABLE.json. Nothing is chosen by the test set. `--options` goes to the command line of `fit`, for
-example `--options="--trainer.precision=bf16-mixed --threads=1"`.
+chooses the labelled subset and the initialisation; with `--side_by_side` all seeds of a number of labels as one batched
+model. A run that was stopped goes on where it was, and a complete one is not repeated. Prints the wrong test images (in
+percent for table2 and svhn) of the averaged discriminator after the last epoch, mean and standard deviation over the
+seeds, and those of the ensemble of all `--seeds` (the mean of their class probabilities), beside the paper's, and keeps
+the raw numbers, with the error over the epochs, in benchmarks/results/TABLE.json. Nothing is chosen by the test set.
+`--options` goes to the command line of `fit`, for example `--options="--trainer.precision=bf16-mixed --threads=1"`.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 from command import ROOT
-from error_curve import read_curve
+from error_curve import PROBABILITIES, ensemble_wrong, read_curve
 
 
 class Table(NamedTuple):
@@ -37,57 +38,103 @@ class Table(NamedTuple):
     test_images: int
     percent: bool
     paper: dict[int, tuple[float, float]]
+    ensemble: dict[int, tuple[float, float]]  # of ten
 
 
 TABLES = {
-    "table1": Table("mnist_ssl", 10_000, False, {20: (1677, 452), 50: (221, 136), 100: (93, 6.5), 200: (90, 4.2)}),
+    "table1": Table(
+        "mnist_ssl",
+        10_000,
+        False,
+        {20: (1677, 452), 50: (221, 136), 100: (93, 6.5), 200: (90, 4.2)},
+        {20: (1134, 445), 50: (142, 96), 100: (86, 5.6), 200: (81, 4.3)},
+    ),
     "table2": Table(
         "cifar10_ssl",
         10_000,
         True,
         {1000: (21.83, 2.01), 2000: (19.61, 2.09), 4000: (18.63, 2.32), 8000: (17.72, 1.82)},
+        {1000: (19.22, 0.54), 2000: (17.25, 0.66), 4000: (15.59, 0.47), 8000: (14.87, 0.89)},
     ),
-    "svhn": Table("svhn_ssl", 26_032, True, {500: (18.44, 4.8), 1000: (8.11, 1.3), 2000: (6.16, 0.58)}),
+    "svhn": Table(
+        "svhn_ssl",
+        26_032,
+        True,
+        {500: (18.44, 4.8), 1000: (8.11, 1.3), 2000: (6.16, 0.58)},
+        {1000: (5.88, 1.0)},
+    ),
 }
 
 
-def train(table: Table, labels: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Train, or go on, and return the raw results."""
-    folder = options.runs / table.config / str(labels) / str(seed)
+def folder_of(table: Table, labels: int, seeds: list[int], options: argparse.Namespace) -> Path:
+    """Where a run of one seed, or of several side by side, is kept; its run directory is ``run/0`` below."""
+    folder: Path = options.runs / table.config / str(labels) / "-".join(map(str, seeds))
+    return folder
+
+
+def train(table: Table, labels: int, seeds: list[int], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Train one seed, or several side by side, or go on, and return the raw results of each."""
+    folder = folder_of(table, labels, seeds, options)
     folder.mkdir(parents=True, exist_ok=True)
-    overlay = folder / "overlay.yaml"
+    overlay, run = folder / "overlay.yaml", folder / "run" / "0"
     curve = {"class_path": "error_curve.ErrorCurve", "init_args": {"every_n_epochs": options.every_n_epochs}}
     overlay.write_text(yaml.safe_dump({"trainer": {"callbacks+": [curve]}}))
-    checkpoint = folder / "run" / "0" / "checkpoints" / "last.ckpt"
-    command = [
-        sys.executable, "-m", "lit_improved_gan", "fit", "-c", str(ROOT / "configs" / f"{table.config}.yaml"),
-        "-c", str(overlay), f"--data.root={options.data}", f"--data.labels_per_class={labels // 10}",
-        f"--seed_everything={seed}", f"--runs={folder}", "--name=run", *shlex.split(options.options),
-    ]  # fmt: skip
-    if options.epochs is not None:
-        command.append(f"--trainer.max_epochs={options.epochs}")
-    if checkpoint.is_file():
-        command.append(f"--ckpt_path={checkpoint}")
-    start = time.perf_counter()
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    if not is_complete(run, options.epochs):
+        command = [
+            "fit", "-c", str(ROOT / "configs" / f"{table.config}.yaml"), "-c", str(overlay),
+            f"--data.root={options.data}", f"--data.labels_per_class={labels // 10}", f"--runs={folder}", "--name=run",
+            f"--seeds={seeds}" if len(seeds) > 1 else f"--seed_everything={seeds[0]}", *shlex.split(options.options),
+        ]  # fmt: skip
+        if options.epochs is not None:
+            command.append(f"--trainer.max_epochs={options.epochs}")
+        if checkpoint.is_file():
+            command.append(f"--ckpt_path={checkpoint}")
+        start = time.perf_counter()
+        call(command, folder)
+        with open(folder / "seconds.csv", "a", newline="") as file:
+            csv.writer(file).writerow([round(time.perf_counter() - start)])
+    elif not is_newer(run / PROBABILITIES, checkpoint):  # cut off between training and test
+        call(["test", f"--ckpt_path={checkpoint}", f"--data.root={options.data}"], folder)
+    results = []
+    for i, seed in enumerate(seeds):
+        errors = read_curve(run, i)
+        result = {
+            "labels": labels,
+            "seed": seed,
+            "epochs": errors[-1][0],
+            "wrong": errors[-1][1],
+            "seconds": [int(row[0]) for row in csv.reader((folder / "seconds.csv").open())],
+            "options": options.options,
+            "torch": torch.__version__,
+            "epoch, wrong with averaged weights, with the last weights": errors,
+        }
+        results.append({**result, **({"side_by_side": seeds} if len(seeds) > 1 else {})})
+    return results
+
+
+def is_complete(run: Path, epochs: int | None) -> bool:
+    """Whether a run has all its epochs, by default those of its config."""
+    curve, config = read_curve(run), run / "config.yaml"
+    if epochs is None and config.is_file():
+        epochs = yaml.safe_load(config.read_text())["trainer"]["max_epochs"]
+    return bool(curve) and 0 < (epochs or 0) <= curve[-1][0]
+
+
+def is_newer(path: Path, than: Path) -> bool:
+    """Whether a file is there, and was written after another."""
+    return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime
+
+
+def call(command: list[str], folder: Path) -> None:
+    """Run the command line, whose output is appended to ``log.txt``."""
+    whole = [sys.executable, "-m", "lit_improved_gan", *command]
     with open(folder / "log.txt", "a") as log:
         done = subprocess.run(
-            command, stdout=log, stderr=subprocess.STDOUT, check=False, env={**environ(), "PYTHONUNBUFFERED": "1"}
+            whole, stdout=log, stderr=subprocess.STDOUT, check=False, env={**environ(), "PYTHONUNBUFFERED": "1"}
         )
     if done.returncode:
-        raise SystemExit(f"{shlex.join(command)}\nended with {done.returncode}: see {folder / 'log.txt'}")
-    with open(folder / "seconds.csv", "a", newline="") as file:
-        csv.writer(file).writerow([round(time.perf_counter() - start)])
-    errors = read_curve(folder / "run" / "0")
-    return {
-        "labels": labels,
-        "seed": seed,
-        "epochs": errors[-1][0],
-        "wrong": errors[-1][1],
-        "seconds": [int(row[0]) for row in csv.reader((folder / "seconds.csv").open())],
-        "options": options.options,
-        "torch": torch.__version__,
-        "epoch, wrong with averaged weights, with the last weights": errors,
-    }
+        raise SystemExit(f"{shlex.join(whole)}\nended with {done.returncode}: see {folder / 'log.txt'}")
 
 
 def environ() -> dict[str, str]:
@@ -106,29 +153,61 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"))
     parser.add_argument("--options", default="", help="further options of `fit`")
     parser.add_argument("--output", type=Path, help="by default benchmarks/results/TABLE.json")
+    parser.add_argument("--side_by_side", action="store_true", help="train the seeds as one batched model")
     options = parser.parse_args()
+    if options.side_by_side and len(options.seeds) < 2:
+        parser.error(f"--side_by_side needs two --seeds or more. Found {options.seeds}.")
     table = TABLES[options.table]
     output = options.output or ROOT / "benchmarks" / "results" / f"{options.table}.json"
     done: dict[str, Any] = {"runs": []}
     if output.is_file():
         done = json.loads(output.read_text())
     done["command"] = shlex.join(["python", "benchmarks/reproduce.py", *sys.argv[1:]])
+    groups = [options.seeds] if options.side_by_side else [[seed] for seed in options.seeds]
+
+    def keep(kind: str, found: list[dict[str, Any]], *names: str) -> None:
+        """Put results in the place of those that are equal in ``names``."""
+        keys = [[each[name] for name in names] for each in found]
+        done[kind] = [r for r in done.get(kind, []) if [r[name] for name in names] not in keys] + found
+        output.write_text(json.dumps(done) + "\n")
+
     for labels in options.labels or table.paper:
-        for seed in options.seeds:
-            found = train(table, labels, seed, options)
-            same = [r for r in done["runs"] if (r["labels"], r["seed"]) == (labels, seed)]
-            done["runs"] = [r for r in done["runs"] if r not in same] + [found]
-            output.write_text(json.dumps(done) + "\n")
+        runs = []
+        for seeds in groups:
+            runs += train(table, labels, seeds, options)
+            keep("runs", runs, "labels", "seed")
+        if epochs := same_epochs(runs):
+            wrong = ensemble_wrong([folder_of(table, labels, seeds, options) / "run" / "0" for seeds in groups])
+            kept = {"labels": labels, "seeds": sorted(options.seeds), "epochs": epochs, "wrong": wrong}
+            keep("ensembles", [kept], "labels", "seeds")
+    print_table(table, done)
+
+
+def same_epochs(runs: list[dict[str, Any]]) -> int | None:
+    """The epochs of several runs, if they are equal: an ensemble has members of one age."""
+    epochs = {r["epochs"] for r in runs}
+    return epochs.pop() if len(runs) > 1 and len(epochs) == 1 else None
+
+
+def print_table(table: Table, done: dict[str, Any]) -> None:
+    """Print ours beside the paper's: single models, and the largest ensemble."""
     unit = 100 / table.test_images if table.percent else 1
-    print("| labels | seeds | epochs | ours | the paper |\n|---|---|---|---|---|")
+    print("| labels | seeds | epochs | ours | the paper | ensemble of | ours | the paper, of 10 |")
+    print("|---|---|---|---|---|---|---|---|")
     for labels in sorted({r["labels"] for r in done["runs"]}):
         runs = [r for r in done["runs"] if r["labels"] == labels]
         wrong = [r["wrong"] * unit for r in runs]
         spread = f" +- {statistics.stdev(wrong):.2f}" if len(wrong) > 1 else ""
-        paper = table.paper.get(labels)
-        beside = f"{paper[0]} +- {paper[1]}" if paper else ""
         epochs = sorted({r["epochs"] for r in runs})
-        print(f"| {labels} | {len(runs)} | {epochs} | {statistics.mean(wrong):.2f}{spread} | {beside} |")
+        ensembles = [r for r in done.get("ensembles", []) if r["labels"] == labels]
+        largest = max(ensembles, key=lambda r: len(r["seeds"]), default=None)
+        size, error = (len(largest["seeds"]), f"{largest['wrong'] * unit:.2f}") if largest else ("", "")
+        single, ten = (
+            f"{found[0]} +- {found[1]}" if found else ""
+            for found in (table.paper.get(labels), table.ensemble.get(labels))
+        )
+        ours = f"{statistics.mean(wrong):.2f}{spread}"
+        print(f"| {labels} | {len(runs)} | {epochs} | {ours} | {single} | {size} | {error} | {ten} |")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ _USAGE = """usage: lit-improved-gan {fit,validate,test,predict,evaluate} [option
   -c, --config FILE     an experiment's, then any overlays': -c configs/digits.yaml -c OVERLAY
   --ckpt_path PATH      go on from a checkpoint; `last`: the newest of the experiment
   --name, --runs        runs go to RUNS/NAME/0, 1, ...; by default runs/ and the name of the experiment
+  --seeds [0,1,2]       fit: train a member for each seed, all as one batched model
   --print_config        show all options as they are after merging, and stop
   --model.OPTION, --data.OPTION, --trainer.OPTION    override anything in the config, wherever they stand
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import torch
 import yaml
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
@@ -27,6 +27,7 @@ from lit_improved_gan.cli.run_directory import (
     newest_last_checkpoint,
     run_directory_of,
 )
+from lit_improved_gan.cli.seeds import check_seeds, check_seeds_of, side_by_side
 
 __all__ = ["App"]
 
@@ -70,7 +71,7 @@ class App(LightningCLI):
     """``fit``, ``validate``, ``test`` and ``predict`` for every experiment."""
 
     def __init__(self, args: list[str]) -> None:
-        self.names = [path.stem for path in config_files(args)]
+        self.args, self.names = args, [path.stem for path in config_files(args)]
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -91,6 +92,9 @@ class App(LightningCLI):
         parser.add_argument(
             "--threads", type=int | None, help="CPU threads of torch in each process; by default torch's."
         )
+        parser.add_argument(
+            "--seeds", type=Any, help="Train a member for each of these seeds, all as one batched model."
+        )
         parser.add_argument("--runs", type=str, default="runs", help="Folder of all experiments' run directories.")
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -110,6 +114,7 @@ class App(LightningCLI):
         if options["name"] is None:
             options["name"] = self.names[0] if self.names else "run"
         check_options(self.config["subcommand"], options)
+        check_seeds(self.config["subcommand"], options, self.args)
         prepare_machine(options["threads"])
 
     def _parse_ckpt_path(self) -> None:
@@ -123,6 +128,7 @@ class App(LightningCLI):
             options["ckpt_path"] = str(path)
         checkpoint = read_checkpoint(Path(path))
         self.first_step = checkpoint["global_step"]
+        check_seeds_of(checkpoint, options["seeds"], path)
         given = yaml.safe_load(self.parser.dump(self.config, skip_unset=False, format="yaml"))
         check_overridden(given[self.config["subcommand"]], checkpoint, path)
         if self.config["subcommand"] != "fit":
@@ -172,10 +178,20 @@ class App(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build everything; no empty directory stays behind where that fails."""
         try:
+            seeds = self.options["seeds"]
+            others = [self._member(seed) for seed in seeds[1:]] if seeds else []
             super().instantiate_classes()
+            self.model = side_by_side(seeds, [self.model, *others], self.datamodule, self.trainer)
         except BaseException:
             self.forget_directory()
             raise
+
+    def _member(self, seed: int) -> LightningModule:
+        """The module as a run under this seed alone would begin with it: all that is built draws from its numbers."""
+        seed_everything(seed, workers=True, verbose=False)
+        member: LightningModule = self.parser.instantiate(self.config)[self.subcommand]["model"]
+        seed_everything(int(self.options["seed_everything"]), workers=True, verbose=False)
+        return member
 
     def before_instantiate_classes(self) -> None:
         """Choose the directory; the loggers write below it."""

@@ -12,6 +12,7 @@ __all__ = ["check_config_files", "config_files", "files_first", "option"]
 
 _KEYS = {
     "seed_everything",
+    "seeds",
     "threads",
     "name",
     "runs",

@@ -30,7 +30,8 @@ class _SideBySide(AdversarialModule):
     """S modules of one class, settings and architecture, that differ in seed and weights, trained as one.
 
     Each member trains as it would alone with its seed (but for the noise inside its networks, which is drawn for all at
-    once). The datamodule's ``seeds`` should be theirs. What is logged is the mean over the members.
+    once). The datamodule's ``seeds`` should be theirs. What is logged is the mean over the members. A checkpoint is
+    loaded into members of its seeds: ``load_from_checkpoint(path, members=members)``.
 
     Args:
         members: S modules with a ``seed`` each, without penalties; losses, optimizers and settings are the first's.
@@ -44,8 +45,12 @@ class _SideBySide(AdversarialModule):
         if not seeds or None in seeds or len(set(seeds)) < len(seeds):
             raise ValueError(f"Members side by side should have a `seed` each, all different. Found {seeds}.")
         first = members[0]
-        if first.generator_penalties or first.discriminator_penalties:
-            raise ValueError("Modules with penalties cannot train side by side: train them one by one.")
+        penalties = {type(p).__name__ for p in (*first.generator_penalties, *first.discriminator_penalties)}
+        if penalties:
+            raise ValueError(
+                f"Modules with penalties cannot train side by side. Found {', '.join(sorted(penalties))}: train them "
+                "one by one, or leave the penalties out."
+            )
         size = len(members)
         super().__init__(
             StackedNetwork([member.generator for member in members]),
@@ -64,6 +69,9 @@ class _SideBySide(AdversarialModule):
             seed=first.seed,
         )
         self.seeds: list[int] = [member.seed or 0 for member in members]
+        self.hparams.clear()
+        settings = {name: value for name, value in first.hparams.items() if name != "_instantiator"}
+        self.save_hyperparameters(settings)  # less the function that would build one member in this module's place
 
     @property
     def stacks(self) -> tuple[StackedNetwork, StackedNetwork]:
@@ -79,7 +87,10 @@ class _SideBySide(AdversarialModule):
                 f"Found {seeds}."
             )
         if self.trainer.world_size > 1:
-            raise ValueError(f"Members side by side train in one process. Found {self.trainer.world_size}.")
+            raise ValueError(
+                f"Members side by side train in one process. Found {self.trainer.world_size}: set the trainer's "
+                "devices to 1, or train them one by one."
+            )
         generator, discriminator = self.stacks
         images = check_generator(generator.member(0), getattr(datamodule_of(self), "image_shape", None))
         check_discriminator(discriminator.member(0), images, self.outputs)
@@ -94,6 +105,25 @@ class _SideBySide(AdversarialModule):
             self.generator_average.restart(self.generator)
             self.discriminator_average.restart(self.discriminator)
             self.initialized.fill_(True)
+        if stage == "fit":  # initialised: a layer that does it at its first batch is not run as one
+            generator.check(generator.prior(2, seeded("check")))
+            discriminator.check(images)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the counts and the seeds."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["improved_gan"]["seeds"] = self.seeds
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the counts.
+
+        Raises:
+            ValueError: the checkpoint is one of other seeds.
+        """
+        kept = checkpoint.get("improved_gan", {}).get("seeds")
+        if kept != self.seeds:
+            raise ValueError(f"The members' seeds should be those of the checkpoint, {kept}. Found {self.seeds}.")
+        super().on_load_checkpoint(checkpoint)
 
     def _noise(self, n: int, player: str, update: int) -> Tensor:
         sources = [seeded(seed, self.batches, player, update, device=self.device) for seed in self.seeds]
@@ -128,10 +158,13 @@ class _SideBySide(AdversarialModule):
 
 
 class SideBySideGAN(_SideBySide, GAN):
-    """Unsupervised GANs side by side; arguments are those of :class:`_SideBySide`."""
+    """Unsupervised GANs side by side; arguments are those of :class:`_SideBySide`.
 
-    validation_step = None  # type: ignore[assignment]
-    test_step = None  # type: ignore[assignment]
+    Validation and test report the mean of the members' ``d_real``.
+    """
+
+    def _log_d_real(self, name: str, batch: LabelledBatch) -> None:
+        super()._log_d_real(name, LabelledBatch(batch[0].repeat(len(self.seeds), 1, 1, 1), batch[1]))
 
 
 class SideBySideSemiSupervisedGAN(_SideBySide, SemiSupervisedGAN):

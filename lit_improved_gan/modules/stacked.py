@@ -60,6 +60,23 @@ class StackedNetwork(nn.Module):
         outputs = torch.vmap(run, randomness="different")(weights, buffers, x.unflatten(0, (self.size, -1)))
         return tree_map(lambda value: value.flatten(0, 1), outputs)
 
+    def check(self, x: Tensor) -> None:
+        """Check that the members can run as one, in training mode, on a copy: ``x`` is one member's batch.
+
+        Raises:
+            ValueError: they cannot.
+        """
+        probe = deepcopy(self).train()
+        batch = x.to(next(iter(self.weights.values()))).repeat(self.size, *[1] * (x.dim() - 1))
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                probe(batch)
+        except RuntimeError as error:
+            raise ValueError(
+                f"Networks side by side are run by torch.vmap, which cannot run {type(self._skeleton[0]).__name__}: "
+                f"{str(error).splitlines()[0]}\nTrain the seeds one by one, or leave out the layer that it names."
+            ) from error
+
     def prior(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw a member's noise."""
         noise: Tensor = self._skeleton[0].prior(n, generator)  # type: ignore[operator]

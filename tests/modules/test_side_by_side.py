@@ -15,6 +15,7 @@ from lit_improved_gan import (
     MLPDiscriminator,
     MLPGenerator,
     NonSaturatingLoss,
+    R1Penalty,
     ReleasedAdam,
     SideBySideGAN,
     SideBySideSemiSupervisedGAN,
@@ -117,3 +118,46 @@ def test_what_does_not_fit_is_refused() -> None:
     other = GAN(MLPGenerator(hidden=(5,)), MLPDiscriminator(num_outputs=1), seed=1)
     with pytest.raises(ValueError, match="one architecture"):
         SideBySideGAN([members[0], other])
+
+
+def test_penalties_are_named() -> None:
+    members = [member(GAN, seed, discriminator_penalties=[R1Penalty(1.0)]) for seed in SEEDS]
+    with pytest.raises(ValueError, match="Found R1Penalty: train them one by one"):
+        SideBySideGAN(members)
+
+
+def test_a_network_that_cannot_be_batched_is_named_before_training() -> None:
+    class Peeks(MLPDiscriminator):
+        def forward(self, x: torch.Tensor) -> Any:
+            return super().forward(x + float(x.mean()))
+
+    members = [GAN(MLPGenerator((1, 8, 8)), Peeks((1, 8, 8), 1), seed=seed) for seed in SEEDS]
+    with pytest.raises(ValueError, match="cannot run Peeks"):
+        fit(SideBySideGAN(members), DigitsDataModule(seeds=SEEDS))
+
+
+def test_the_mean_probability_of_real_is_logged() -> None:
+    stacked, data = SideBySideGAN([member(GAN, seed) for seed in SEEDS]), DigitsDataModule(seeds=SEEDS)
+    trainer = fit(stacked, data)
+    (found,) = trainer.test(stacked, data, verbose=False)
+    images = data.test.images.double() / 127.5 - 1
+    each = []
+    for part in range(3):
+        network = stacked.discriminator_average.network.member(part).double().eval()
+        batches = [network(batch).logits.sigmoid().mean() * len(batch) for batch in images.split(100)]
+        each.append(sum(batches) / len(images))  # in the data's batches: minibatch discrimination sees a batch
+    assert found["test/d_real"] == pytest.approx(float(sum(each) / 3))
+
+
+def test_a_checkpoint_is_loaded_into_members_of_its_seeds(tmp_path) -> None:
+    stacked = SideBySideGAN([member(GAN, seed) for seed in SEEDS])
+    trainer = fit(stacked, DigitsDataModule(seeds=SEEDS))
+    trainer.save_checkpoint(tmp_path / "side.ckpt")
+    again = SideBySideGAN.load_from_checkpoint(tmp_path / "side.ckpt", members=[member(GAN, seed) for seed in SEEDS])
+    assert again.batches == UPDATES
+    found = again.state_dict()  # of a module in float32
+    assert all(torch.equal(value.to(found[key].dtype), found[key]) for key, value in stacked.state_dict().items())
+    with pytest.raises(ValueError, match=r"of the checkpoint, \[3, 7, 8\]. Found \[8, 7, 3\]"):
+        SideBySideGAN.load_from_checkpoint(
+            tmp_path / "side.ckpt", members=[member(GAN, seed) for seed in reversed(SEEDS)]
+        )
