@@ -38,7 +38,7 @@ def main(args: list[str] | None = None) -> int:
         args: the command line without the program's name; by default that of this process.
 
     Returns:
-        the exit status: 0; 2 for bad input; 130 after Ctrl-C.
+        the exit status: 0; 1 where training diverged; 2 for bad input; 130 after Ctrl-C.
     """
     args = sys.argv[1:] if args is None else list(args)
     if os.environ.get("LIT_IMPROVED_GAN_TRACEBACK") == "1":
@@ -47,7 +47,7 @@ def main(args: list[str] | None = None) -> int:
         return _run(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.status
     except KeyboardInterrupt:  # before training; later on Lightning takes care of it
         print("interrupted", file=sys.stderr)
         return 130

@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["UserError", "shorten"]
+__all__ = ["RunError", "UserError", "shorten"]
 
 _NOISE = (  # what jsonargparse says of every alternative type that did not fit
     "Does not validate against",
@@ -20,6 +20,14 @@ _NOISE = (  # what jsonargparse says of every alternative type that did not fit
 
 class UserError(Exception):
     """Something the user can put right; the message says what was found and what to do."""
+
+    status = 2
+
+
+class RunError(UserError):
+    """Training itself went wrong."""
+
+    status = 1
 
 
 def shorten(message: str) -> str:

@@ -7,7 +7,8 @@ import warnings
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_improved_gan.cli.app import App
-from lit_improved_gan.cli.errors import UserError, shorten
+from lit_improved_gan.cli.errors import RunError, UserError, shorten
+from lit_improved_gan.modules import DivergedError
 
 __all__ = ["launch"]
 
@@ -64,6 +65,8 @@ def launch(args: list[str]) -> int:
             if app is not None:
                 app.forget_directory()
             raise UserError(_describe(error)) from error
+        if isinstance(error, DivergedError):
+            raise RunError(f"{error}\nWhat was saved before is in {app.directory}.") from error
         unlogged = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
         if unlogged or isinstance(error, OSError):  # a callback's `monitor` is not logged, or the disk is full
             full = "The disk is full: " if getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT) else ""

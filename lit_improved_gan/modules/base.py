@@ -1,9 +1,9 @@
 """The two-optimizer training loop: the order of the steps, counters, noise, averages, what is logged."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from lit_improved_gan.losses import GeneratorLoss, Penalty
 from lit_improved_gan.modules.average import AveragedNetwork
 from lit_improved_gan.modules.batches import check_images, check_labels, deal, named_streams
-from lit_improved_gan.modules.counting import uncounted
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.noise import NoisyModule
 from lit_improved_gan.modules.preparation import (
@@ -27,14 +26,13 @@ from lit_improved_gan.modules.preparation import (
     reference_images,
 )
 from lit_improved_gan.modules.sampling import SamplingModule
+from lit_improved_gan.modules.updates import check_clip
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.precision import uncached_casts
 from lit_improved_gan.seeding import current_seed
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
 
 __all__ = ["AdversarialModule"]
-
-Minimise: TypeAlias = Callable[[dict[str, Tensor], str], dict[str, Tensor]]
 
 
 class AdversarialModule(SamplingModule, NoisyModule, ABC):
@@ -62,6 +60,12 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         discriminator_average: rate of the average of D's weights, which is evaluated, in (0, 1].
         generator_penalties: terms added to G's loss.
         discriminator_penalties: terms added to D's loss.
+        generator_accumulation: parts of an update of G, >= 1, each a batch of its own; the mean of their losses is
+            minimised. Statistics of a batch, as in feature matching, are each part's own.
+        discriminator_accumulation: the same for D.
+        generator_clip: largest norm of G's gradient, above which it is scaled down, > 0; ``None``: any.
+        discriminator_clip: the same for D.
+        compile_networks: whether both networks are compiled by torch.compile in training.
         init_images: real images for the data-dependent initialisation of networks that have ``initialize``, >= 2.
         seed: of all noise in training; ``None``: the seed of ``seed_everything``.
 
@@ -85,6 +89,11 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         discriminator_average: float = 0.01,
         generator_penalties: list[Penalty] | None = None,
         discriminator_penalties: list[Penalty] | None = None,
+        generator_accumulation: int = 1,
+        discriminator_accumulation: int = 1,
+        generator_clip: float | None = None,
+        discriminator_clip: float | None = None,
+        compile_networks: bool = False,
         init_images: int = 500,
         seed: int | None = None,
     ) -> None:
@@ -92,12 +101,15 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         for name, value, least in [
             ("d_updates_per_batch", d_updates_per_batch, 1),
             ("g_updates_per_batch", g_updates_per_batch, 1),
+            ("generator_accumulation", generator_accumulation, 1),
+            ("discriminator_accumulation", discriminator_accumulation, 1),
             ("init_images", init_images, 2),
         ]:
             if value < least:
                 raise ValueError(
                     f"Parameter `{name}` of {type(self).__name__} should be {least} or more. Found {name}={value}."
                 )
+        check_clip(self, generator_clip=generator_clip, discriminator_clip=discriminator_clip)
         save_plain_hyperparameters(self)
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
@@ -107,7 +119,12 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
         self.d_updates_per_batch, self.g_updates_per_batch = d_updates_per_batch, g_updates_per_batch
-        self.init_images = init_images
+        self.generator_accumulation, self.discriminator_accumulation = (
+            generator_accumulation,
+            discriminator_accumulation,
+        )
+        self.generator_clip, self.discriminator_clip = generator_clip, discriminator_clip
+        self.compile_networks, self.init_images = compile_networks, init_images
         self.generator_penalties = nn.ModuleList(generator_penalties or [])
         self.discriminator_penalties = nn.ModuleList(discriminator_penalties or [])
         for network, penalties in [(generator, generator_penalties), (discriminator, discriminator_penalties)]:
@@ -122,8 +139,16 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
     @property
     def streams(self) -> dict[str, int]:
         """What a training batch holds: the name of a stream of ``ImageDataModule``, and how many batches of it."""
-        matching = {"matching": self.g_updates_per_batch} if self.generator_loss.needs_real else {}
-        return {"unlabelled": self.d_updates_per_batch, **matching}
+        matching = {"matching": self._parts_of_g} if self.generator_loss.needs_real else {}
+        return {"unlabelled": self._parts_of_d, **matching}
+
+    @property
+    def _parts_of_d(self) -> int:
+        return self.d_updates_per_batch * self.discriminator_accumulation
+
+    @property
+    def _parts_of_g(self) -> int:
+        return self.g_updates_per_batch * self.generator_accumulation
 
     @abstractmethod
     def discriminator_step(self, batch: Mapping[str, Any], fake: Tensor) -> dict[str, Tensor]:
@@ -170,6 +195,9 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         self._images_checked = False
         if stage == "fit" and not self.initialized and needs_images(self.generator, self.discriminator):
             self.initialize(reference_images(self, self.init_images, self._seed))
+        if stage == "fit" and self.compile_networks:
+            self.generator.compile()
+            self.discriminator.compile()
 
     def initialize(self, images: Tensor) -> None:
         """Initialise the networks that have a method ``initialize``: D from real images, G from noise.
@@ -200,25 +228,20 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         self._check_first(parts)
         parts = {name: parts[name] for name in self.streams}
         d_optimizer, g_optimizer = self.optimizers()  # type: ignore[attr-defined]  # there are two
-        for_d, for_g = deal(parts, self.d_updates_per_batch, self.g_updates_per_batch)
+        for_d, for_g = deal(parts, self._parts_of_d, self._parts_of_g)
         size = len(for_d[0]["unlabelled"])
         self._seed_noise()
         self.mid_batch = True
         logs: dict[str, Tensor] = {}
-        for i, part in enumerate(for_d):
-            with torch.no_grad():
-                fake = self.generator(self._noise(size, "D", i))
-            with self._update(d_optimizer, counted=False) as minimise:
-                losses = self.discriminator_step(part, fake)
-                self._penalise(losses, "d", self.discriminator, self.discriminator_penalties, part["unlabelled"])
-                logs |= minimise(losses, "d_loss")
+        of_d = [partial(self._d_losses, part, size, i) for i, part in enumerate(for_d)]
+        of_g = [partial(self._g_losses, part, size, i) for i, part in enumerate(for_g)]
+        for i in range(self.d_updates_per_batch):
+            losses = of_d[i * self.discriminator_accumulation :][: self.discriminator_accumulation]
+            logs |= self.update(d_optimizer, "d_loss", losses, counted=False)
             self.d_updates += 1
-        for i, part in enumerate(for_g):
-            with self._update(g_optimizer, counted=i == len(for_g) - 1) as minimise:
-                fake = self.generator(self._noise(size, "G", i))
-                losses = self.generator_step(part, fake)
-                self._penalise(losses, "g", self.generator, self.generator_penalties, None)
-                logs |= minimise(losses, "g_loss")
+        for i in range(self.g_updates_per_batch):
+            losses = of_g[i * self.generator_accumulation :][: self.generator_accumulation]
+            logs |= self.update(g_optimizer, "g_loss", losses, counted=i == self.g_updates_per_batch - 1)
             self.g_updates += 1
         self.batches += 1
         self.generator_average.update(self.generator, self.batches)
@@ -227,20 +250,17 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         self._step_schedules()
         self.mid_batch = False
 
-    @contextmanager
-    def _update(self, optimizer: LightningOptimizer, counted: bool) -> Iterator[Minimise]:
-        """One update of one player: the other's weights are constants; ``global_step`` moves only if ``counted``."""
+    def _d_losses(self, part: Mapping[str, Any], size: int, number: int) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self.generator(self._noise(size, "D", number))
+        losses = self.discriminator_step(part, fake)
+        self._penalise(losses, "d", self.discriminator, self.discriminator_penalties, part["unlabelled"])
+        return losses
 
-        def minimise(logs: dict[str, Tensor], loss: str) -> dict[str, Tensor]:
-            optimizer.zero_grad()
-            with torch.autocast(self.device.type, enabled=False):  # Lightning's covers this whole step
-                self.manual_backward(logs[loss])
-            with nullcontext() if counted else uncounted(optimizer):
-                optimizer.step()
-            return logs
-
-        with self.toggled_optimizer(optimizer):
-            yield minimise
+    def _g_losses(self, part: Mapping[str, Any], size: int, number: int) -> dict[str, Tensor]:
+        losses = self.generator_step(part, self.generator(self._noise(size, "G", number)))
+        self._penalise(losses, "g", self.generator, self.generator_penalties, None)
+        return losses
 
     @staticmethod
     def _penalise(
@@ -263,6 +283,7 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         trainer: Any = self.trainer
         if self.batches % trainer.log_every_n_steps:
             return
+        self.check_finite()
         losses = {f"train/{name}": value.detach() for name, value in logs.items()}
         counts = {
             "d_updates": float(self.d_updates),

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from lit_improved_gan.modules.counting import CountingModule
+from lit_improved_gan.modules.updates import UpdatingModule
 from lit_improved_gan.seeding import generator, mix
 
 __all__ = ["NoisyModule"]
 
 
-class NoisyModule(CountingModule):
+class NoisyModule(UpdatingModule):
     """Draws each update's prior noise for the global batch, and keeps this process's share."""
 
     generator: nn.Module

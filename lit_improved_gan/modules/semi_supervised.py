@@ -53,7 +53,7 @@ class SemiSupervisedGAN(AdversarialModule):
     @property
     def streams(self) -> dict[str, int]:
         """The streams of an unsupervised GAN, and labelled images for each update of D."""
-        return {"labelled": self.d_updates_per_batch, **super().streams}
+        return {"labelled": self._parts_of_d, **super().streams}
 
     @property
     def outputs(self) -> int | None:

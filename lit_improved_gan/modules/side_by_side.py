@@ -51,6 +51,11 @@ class _SideBySide(AdversarialModule):
                 f"Modules with penalties cannot train side by side. Found {', '.join(sorted(penalties))}: train them "
                 "one by one, or leave the penalties out."
             )
+        if first.generator_clip or first.discriminator_clip or first.compile_networks:
+            raise ValueError(
+                "Modules that clip gradients, or compile their networks, cannot train side by side: leave out "
+                "`generator_clip`, `discriminator_clip` and `compile_networks`, or train them one by one."
+            )
         size = len(members)
         super().__init__(
             StackedNetwork([member.generator for member in members]),
@@ -65,6 +70,8 @@ class _SideBySide(AdversarialModule):
             g_updates_per_batch=first.g_updates_per_batch,
             generator_average=first.generator_average.rate,
             discriminator_average=first.discriminator_average.rate,
+            generator_accumulation=first.generator_accumulation,
+            discriminator_accumulation=first.discriminator_accumulation,
             init_images=first.init_images,
             seed=first.seed,
         )

@@ -1,0 +1,144 @@
+"""One update of one player: its losses, gradients, clipping, and the check that all is finite."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
+
+from lit_improved_gan.modules.counting import CountingModule, uncounted
+
+__all__ = ["DivergedError", "UpdatingModule", "check_clip"]
+
+PLAYERS = ("discriminator", "generator")
+
+
+class DivergedError(RuntimeError):
+    """A loss or a gradient is not finite; the message says whose, and in which training batch."""
+
+
+class _Seen(NamedTuple):
+    """What an update was like; the numbers are read when they are needed, as that waits for the device."""
+
+    batch: int
+    player: str
+    loss: Tensor
+    norm: Tensor | None
+
+
+class UpdatingModule(CountingModule):
+    """Makes the updates of two players, each with an optimizer, D's first.
+
+    Attributes:
+        discriminator_clip: largest norm of D's gradient, above which it is scaled down; ``None``: any.
+        generator_clip: the same of G's.
+    """
+
+    discriminator_clip: float | None = None
+    generator_clip: float | None = None
+
+    def __init__(self, seed: int | None) -> None:
+        super().__init__(seed)
+        self._loss = torch.zeros(())
+        self._unread: list[_Seen] = []
+
+    def update(
+        self, optimizer: LightningOptimizer, loss: str, losses: Sequence[Callable[[], dict[str, Tensor]]], counted: bool
+    ) -> dict[str, Tensor]:
+        """One update of one player; the other's weights are constants.
+
+        Args:
+            optimizer: the player's.
+            loss: the name of what is minimised.
+            losses: compute the losses by name, each of a part of the data; their mean is minimised.
+            counted: whether ``global_step`` moves.
+
+        Returns:
+            the means of the losses.
+
+        Raises:
+            DivergedError: a loss or the gradient is not finite.
+        """
+        logs: dict[str, Tensor] = {}
+        with self.toggled_optimizer(optimizer):
+            optimizer.zero_grad()
+            for compute in losses:
+                found = compute()
+                with torch.autocast(self.device.type, enabled=False):  # Lightning's covers the whole training step
+                    self.manual_backward(found[loss] / len(losses) if len(losses) > 1 else found[loss])
+                for name, value in found.items():
+                    logs[name] = (
+                        logs[name] + value.detach() / len(losses) if name in logs else value.detach() / len(losses)
+                    )
+            self._loss = logs[loss]
+            with nullcontext() if counted else uncounted(optimizer):
+                optimizer.step()
+        return logs
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the gradient, which is no longer scaled here, and check that it is finite."""
+        optimizers: Any = self.trainer.optimizers
+        player = PLAYERS[[id(one) for one in optimizers].index(id(optimizer))]
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = get_total_norm(gradients)
+        limit = getattr(self, f"{player}_clip")
+        if limit is not None:
+            clip_grads_with_norm_([p for group in optimizer.param_groups for p in group["params"]], limit, norm)
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # it skips what is not finite
+        self._unread.append(_Seen(self.batches + 1, player, self._loss, None if scaled else norm))
+        if self.read_at_once:
+            self.check_finite()
+
+    @property
+    def read_at_once(self) -> bool:
+        """Whether each update is checked as it is made; on an accelerator they are when losses are logged."""
+        return self.device.type == "cpu"
+
+    def check_finite(self) -> None:
+        """Check the updates since the last check.
+
+        Raises:
+            DivergedError: a loss or a gradient was not finite.
+        """
+        seen, self._unread = self._unread, []
+        values = [value for one in seen for value in (one.loss, one.norm) if value is not None]
+        if not values or bool(torch.stack([value.float() for value in values]).isfinite().all()):
+            return
+        for one in seen:
+            for name, value in [("loss", one.loss), ("norm of the gradient", one.norm)]:
+                if value is not None and not bool(value.isfinite()):
+                    raise DivergedError(
+                        f"The {one.player}'s {name} is {float(value):g} in training batch {one.batch}"
+                        f"{self._which_weights()}. Give it a smaller learning rate, or clip its gradient with "
+                        f"{one.player}_clip."
+                    )
+
+    def _which_weights(self) -> str:
+        wrong = [
+            f"{player}.{name}"
+            for player in PLAYERS
+            for name, weight in getattr(self, player, nn.Identity()).named_parameters()
+            if not bool(weight.isfinite().all())
+        ]
+        return f"; not finite are the weights {', '.join(wrong[:3])}" if wrong else "; all weights are finite"
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save no state that is not finite."""
+        self.check_finite()
+        super().on_save_checkpoint(checkpoint)
+
+
+def check_clip(module: LightningModule, **limits: float | None) -> None:
+    """Check the largest norms.
+
+    Raises:
+        ValueError: one is not above 0.
+    """
+    for name, limit in limits.items():
+        if limit is not None and not limit > 0:
+            raise ValueError(f"Parameter `{name}` of {type(module).__name__} should be above 0. Found {limit}.")
