@@ -7,6 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 __all__ = ["LastCheckpoint"]
@@ -47,12 +48,13 @@ class LastCheckpoint(Checkpoint):
         self._save(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save what there is when the run is interrupted, and say where; an error of the run itself saves nothing.
+        """Save what there is when the run is stopped by a signal, and say where; an error of the run saves nothing.
 
         Nor does an interrupt between two updates of a batch, where there is an earlier state.
         """
         between_updates = getattr(pl_module, "mid_batch", False) and self.path(trainer).is_file()
-        if isinstance(exception, KeyboardInterrupt) and trainer.state.fn == TrainerFn.FITTING and not between_updates:
+        stopped = isinstance(exception, (KeyboardInterrupt, SIGTERMException))
+        if stopped and trainer.state.fn == TrainerFn.FITTING and not between_updates:
             self._save(trainer)
         if self._saved >= 0:
             rank_zero_info(f"The state after {self._saved} training batches is in {self.path(trainer)}")

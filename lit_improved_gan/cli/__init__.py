@@ -38,7 +38,7 @@ def main(args: list[str] | None = None) -> int:
         args: the command line without the program's name; by default that of this process.
 
     Returns:
-        the exit status: 0; 1 where training diverged; 2 for bad input; 130 after Ctrl-C.
+        the exit status: 0; 1 where training diverged; 2 for bad input; 130 after Ctrl-C; 143 after SIGTERM.
     """
     args = sys.argv[1:] if args is None else list(args)
     if os.environ.get("LIT_IMPROVED_GAN_TRACEBACK") == "1":

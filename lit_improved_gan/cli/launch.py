@@ -4,7 +4,7 @@ import errno
 import logging
 import warnings
 
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from lit_improved_gan.cli.app import App
 from lit_improved_gan.cli.errors import RunError, UserError, shorten
@@ -57,16 +57,18 @@ def launch(args: list[str]) -> int:
         app = App(args)
         app.run()
     except SystemExit as stop:  # --help, --print_config, and how Lightning ends an interrupted run
+        if isinstance(stop, SIGTERMException):
+            return 143
         if app is not None and app.trainer.interrupted:
             return 130
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:
+        if app is not None and isinstance(error, DivergedError):
+            raise RunError(f"{error}\nWhat was saved before is in {app.directory}.") from error
         if app is None or not app.has_begun:
             if app is not None:
                 app.forget_directory()
             raise UserError(_describe(error)) from error
-        if isinstance(error, DivergedError):
-            raise RunError(f"{error}\nWhat was saved before is in {app.directory}.") from error
         unlogged = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
         if unlogged or isinstance(error, OSError):  # a callback's `monitor` is not logged, or the disk is full
             full = "The disk is full: " if getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT) else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from math import isfinite
 from typing import Any, NamedTuple
 
 import torch
@@ -119,13 +120,17 @@ class UpdatingModule(CountingModule):
                     )
 
     def _which_weights(self) -> str:
-        wrong = [
-            f"{player}.{name}"
+        """The weights that are not finite, or else the largest one."""
+        sizes = {
+            f"{player}.{name}": float(weight.detach().abs().max())
             for player in PLAYERS
             for name, weight in getattr(self, player, nn.Identity()).named_parameters()
-            if not bool(weight.isfinite().all())
-        ]
-        return f"; not finite are the weights {', '.join(wrong[:3])}" if wrong else "; all weights are finite"
+        }
+        wrong = [name for name, size in sizes.items() if not isfinite(size)]
+        if wrong:
+            return f"; not finite are the weights {', '.join(wrong[:3])}"
+        largest = max(sizes, key=lambda name: sizes[name])
+        return f"; all weights are finite, the largest is {sizes[largest]:.3g}, of {largest}"
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save no state that is not finite."""

@@ -1,4 +1,4 @@
-"""Ctrl-C in a real process."""
+"""Ctrl-C, and the end that a cluster puts to a job, in a real process."""
 
 import os
 import re
@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 
+import pytest
 import torch
 from helpers import ROOT
 
 
-def test_ctrl_c_keeps_the_last_state_and_says_where(tmp_path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_the_last_state_and_says_where(tmp_path, number: int, status: int) -> None:
     command = [sys.executable, "-u", "-m", "lit_improved_gan", "fit", "-c", str(ROOT / "configs" / "digits.yaml")]
     process = subprocess.Popen(
         [*command, "--trainer.max_epochs=1000", "--trainer.accelerator=cpu", "--trainer.log_every_n_steps=1"],
@@ -24,9 +26,9 @@ def test_ctrl_c_keeps_the_last_state_and_says_where(tmp_path) -> None:
         assert process.poll() is None, process.communicate()[0]
         assert time.time() < deadline
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, out
+    assert process.returncode == status, out
     assert "Traceback" not in out
     said = re.search(r"The state after (\d+) training batches is in (runs/digits/0/checkpoints/last\.ckpt)", out)
     assert said is not None, out
