@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lit_improved_gan.losses import GeneratorLoss, Penalty
 from lit_improved_gan.modules.average import AveragedNetwork
-from lit_improved_gan.modules.batches import check_images, check_labels, deal, named_streams
+from lit_improved_gan.modules.batches import check_batch, deal, named_streams
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.noise import NoisyModule
 from lit_improved_gan.modules.preparation import (
@@ -30,7 +30,7 @@ from lit_improved_gan.modules.updates import check_clip
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.precision import uncached_casts
 from lit_improved_gan.seeding import current_seed
-from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
+from lit_improved_gan.types import DiscriminatorOutput, OptimizerFactory, SchedulerFactory
 
 __all__ = ["AdversarialModule"]
 
@@ -130,7 +130,7 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         for network, penalties in [(generator, generator_penalties), (discriminator, discriminator_penalties)]:
             for penalty in penalties or []:
                 penalty.follow(network)
-        self._images_checked = False
+        self._batch_checked = False
         self.initialized: Tensor
         self.register_buffer("initialized", torch.tensor(False))
 
@@ -192,7 +192,7 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         if stage == "fit" or not awaits_reference(self.generator):  # else the checkpoint is about to bring it
             images = check_generator(self.generator, shape)
             check_discriminator(self.discriminator, images, self.outputs)
-        self._images_checked = False
+        self._batch_checked = False
         if stage == "fit" and not self.initialized and needs_images(self.generator, self.discriminator):
             self.initialize(reference_images(self, self.init_images, self._seed))
         if stage == "fit" and self.compile_networks:
@@ -225,7 +225,9 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Make all updates of one training batch."""
         parts = named_streams(batch)
-        self._check_first(parts)
+        if not self._batch_checked:  # the first of a fit; later ones come from the same place
+            check_batch(self, parts, self.streams, self.discriminator_average)
+            self._batch_checked = True
         parts = {name: parts[name] for name in self.streams}
         d_optimizer, g_optimizer = self.optimizers()  # type: ignore[attr-defined]  # there are two
         for_d, for_g = deal(parts, self._parts_of_d, self._parts_of_g)
@@ -297,23 +299,3 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         schedules = self.lr_schedulers() or []
         for schedule in schedules if isinstance(schedules, list) else [schedules]:
             schedule.step()  # type: ignore[call-arg]  # one that needs a metric is refused
-
-    def _check_first(self, parts: Mapping[str, Any]) -> None:
-        """Check the first training batch of a fit; later ones come from the same place."""
-        if self._images_checked:
-            return
-        missing = set(self.streams) - set(parts)
-        if missing:
-            raise ValueError(
-                f"{type(self).__name__} trains on batches that are a dict with {sorted(self.streams)}. "
-                f"Found no {sorted(missing)}: use an ImageDataModule, or yield such a dict."
-            )
-        shape = tuple(self.sample(1).shape[1:])
-        for name in self.streams:
-            part, source = parts[name], f"Training images (`{name}`)"
-            check_images(part.images if isinstance(part, LabelledBatch) else part, shape, self.dtype, source)
-            if isinstance(part, LabelledBatch):
-                with torch.no_grad():
-                    logits = DiscriminatorOutput.of(self.discriminator_average(part.images)).logits
-                check_labels(part.labels, logits.shape[1])
-        self._images_checked = True

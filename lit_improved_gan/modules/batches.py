@@ -1,14 +1,14 @@
 """Training batches: from whatever a loader yields to named streams, and from those to one update's share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lit_improved_gan.types import LabelledBatch
+from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch
 
-__all__ = ["check_images", "check_labels", "deal", "named_streams", "shares"]
+__all__ = ["check_batch", "check_images", "check_labels", "deal", "named_streams", "shares"]
 
 
 def named_streams(batch: Any) -> Mapping[str, Any]:
@@ -52,6 +52,34 @@ def deal(parts: Mapping[str, Any], d_updates: int, g_updates: int) -> tuple[list
         for update, share in zip(updates, shares(part, name, len(updates)), strict=True):
             update[name] = share
     return for_d, for_g
+
+
+def check_batch(module: Any, parts: Mapping[str, Any], streams: Iterable[str], classifier: nn.Module) -> None:
+    """Check that a training batch has what the module needs.
+
+    Args:
+        module: makes samples by ``sample(1)``, as which images should be.
+        parts: the batch, by stream.
+        streams: those that the module needs.
+        classifier: has a logit for each label.
+
+    Raises:
+        ValueError: it has not.
+    """
+    missing = set(streams) - set(parts)
+    if missing:
+        raise ValueError(
+            f"{type(module).__name__} trains on batches that are a dict with {sorted(streams)}. "
+            f"Found no {sorted(missing)}: use an ImageDataModule, or yield such a dict."
+        )
+    shape = tuple(module.sample(1).shape[1:])
+    for name in streams:
+        part, source = parts[name], f"Training images (`{name}`)"
+        check_images(part.images if isinstance(part, LabelledBatch) else part, shape, module.dtype, source)
+        if isinstance(part, LabelledBatch):
+            with torch.no_grad():
+                logits = DiscriminatorOutput.of(classifier(part.images)).logits
+            check_labels(part.labels, logits.shape[1])
 
 
 @torch.no_grad()

@@ -101,7 +101,7 @@ class _SideBySide(AdversarialModule):
         generator, discriminator = self.stacks
         images = check_generator(generator.member(0), getattr(datamodule_of(self), "image_shape", None))
         check_discriminator(discriminator.member(0), images, self.outputs)
-        self._images_checked = False
+        self._batch_checked = False
         if stage == "fit" and not self.initialized:
             for i, seed in enumerate(self.seeds):
                 networks = generator.member(i), discriminator.member(i)
