@@ -64,7 +64,7 @@ class NetworkFeatures(FeatureExtractor):
         found: dict[str, Any] = {}
 
         def tap(layer: str) -> Callable[[nn.Module, Any, Any], None]:
-            return lambda module, args, output: found.update({layer: output})
+            return lambda module, args, output: found.update({layer: _features(output)})
 
         modules = dict(self.network.named_modules())
         handles = [modules[layer].register_forward_hook(tap(layer)) for layer in self.wanted]
@@ -76,12 +76,15 @@ class NetworkFeatures(FeatureExtractor):
             for handle in handles:
                 handle.remove()
         for layer in self.wanted:
-            output = found.get(layer)
-            output = getattr(output, "logits", output)  # of a discriminator that returns its features as well
-            if not isinstance(output, Tensor):
+            if not isinstance(found.get(layer), Tensor):
                 raise ValueError(
                     f"Parameter `layers` of NetworkFeatures: {layer!r} should return a tensor. "
-                    f"Found {type(output).__name__}."
+                    f"Found {type(found.get(layer)).__name__}."
                 )
-            found[layer] = output.flatten(1)
         return {layer: found[layer] for layer in self.wanted}
+
+
+def _features(output: Any) -> Any:
+    """A layer's output as ``(N, size)``; a copy, since the next layer may overwrite it."""
+    output = getattr(output, "logits", output)  # of a discriminator that returns its features as well
+    return output.reshape(len(output), -1).clone() if isinstance(output, Tensor) else output
