@@ -62,6 +62,13 @@ class NetworkFeatures(FeatureExtractor):
     def extract(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network on images that are scaled back to [-1, 1]."""
         found: dict[str, Any] = {}
+        channels, *size = self.image_shape
+        colours = channels if bool((images[:, :1] == images).all()) else images.shape[1]
+        if [colours, *images.shape[2:]] != [channels, *size]:
+            raise ValueError(
+                f"NetworkFeatures should be given images {self.image_shape}, as {type(self.network).__name__} takes "
+                f"them. Found {(colours, *images.shape[2:])}."
+            )
 
         def tap(layer: str) -> Callable[[nn.Module, Any, Any], None]:
             return lambda module, args, output: found.update({layer: _features(output)})
