@@ -91,13 +91,14 @@ class FeatureMetric(Metric):
     def load_real_state(self, state: dict[str, Tensor]) -> None:
         """Take what :meth:`real_state` gave; with several processes, on one of them."""
         for name, value in state.items():
-            setattr(self, name, value.to(self.device))
+            setattr(self, name, value.to(self.device, copy=True))
 
     def reset_generated(self) -> None:
         """Forget the generated images."""
         real = self.real_state()
         self.reset()
-        self.load_real_state(real)
+        for name, value in real.items():
+            setattr(self, name, value)
 
     @property
     def real_key(self) -> str:
