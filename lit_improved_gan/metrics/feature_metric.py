@@ -1,5 +1,6 @@
 """What all measures of features share."""
 
+import hashlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,9 @@ class FeatureMetric(Metric):
         self._shared = (extractor,)  # in a tuple, so that it is no submodule
         self.layer = layer
         self.num_features = extractor.want(layer) if extractor else int(num_features or 0)
+        # a MetricCollection updates only one of those whose states are equal after the first update
+        origin = hashlib.sha256(f"{extractor.fingerprint if extractor else ''}-{layer}".encode()).digest()[:8]
+        self.add_state("origin", torch.tensor(list(origin)), dist_reduce_fx="max")
 
     @property
     def extractor(self) -> FeatureExtractor | None:
