@@ -1,5 +1,6 @@
 """What all measures of features share."""
 
+import hashlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,9 @@ class FeatureMetric(Metric):
         self._shared = (extractor,)  # in a tuple, so that it is no submodule
         self.layer = layer
         self.num_features = extractor.want(layer) if extractor else int(num_features or 0)
+        # a MetricCollection updates only one of those whose states are equal after the first update
+        origin = hashlib.sha256(f"{extractor.fingerprint if extractor else ''}-{layer}".encode()).digest()[:8]
+        self.add_state("origin", torch.tensor(list(origin)), dist_reduce_fx="max")
 
     @property
     def extractor(self) -> FeatureExtractor | None:
@@ -91,13 +95,14 @@ class FeatureMetric(Metric):
     def load_real_state(self, state: dict[str, Tensor]) -> None:
         """Take what :meth:`real_state` gave; with several processes, on one of them."""
         for name, value in state.items():
-            setattr(self, name, value.to(self.device))
+            setattr(self, name, value.to(self.device, copy=True))
 
     def reset_generated(self) -> None:
         """Forget the generated images."""
         real = self.real_state()
         self.reset()
-        self.load_real_state(real)
+        for name, value in real.items():
+            setattr(self, name, value)
 
     @property
     def real_key(self) -> str:

@@ -89,7 +89,9 @@ def _find(weights: str | Path | None) -> Path:
     if given is not None:
         path = Path(given).expanduser()
         if not path.is_file():
-            where = "Parameter `weights` of InceptionFeatures" if weights else f"The variable {WEIGHTS_VARIABLE}"
+            where = (
+                f"The variable {WEIGHTS_VARIABLE}" if weights is None else "Parameter `weights` of InceptionFeatures"
+            )
             raise FileNotFoundError(f"{where} names a file that is not there: {path}.")
         return path
     path = Path(torch.hub.get_dir()) / "checkpoints" / _URL.rsplit("/", 1)[1]

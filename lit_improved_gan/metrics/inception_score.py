@@ -1,5 +1,7 @@
 """The Inception score."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -30,7 +32,7 @@ class InceptionScore(FeatureMetric):
         num_features: number of classes, where the logits are given.
 
     Raises:
-        ValueError: an argument is out of its range; a number is; not all images came.
+        ValueError: an argument is out of its range; a number is; not all images came; a group has another's images.
 
     Source: paper section 4; openai/improved-gan @ 4f5d1ec, ``inception_score/model.py``: logits without bias.
     """
@@ -98,6 +100,12 @@ class InceptionScore(FeatureMetric):
         found = int(self.generated_count.sum())
         if found != self.num_samples:
             raise ValueError(f"InceptionScore was promised {self.num_samples} images. Found {found}.")
+        ends = [i * found // self.splits for i in range(self.splits + 1)]
+        if self.generated_count.tolist() != [end - start for start, end in pairwise(ends)]:
+            raise ValueError(
+                "InceptionScore: each image should have a number of its own, 0, 1, 2, ... over all processes. Found "
+                "one twice: give `numbers` to update()."
+            )
         scores = score_of_groups(self.generated_probability, self.generated_negative_entropy, self.generated_count)
         inception = self.extractor is not None and self.extractor.is_inception
         name = self.key(self.measure if inception else "classifier_score")

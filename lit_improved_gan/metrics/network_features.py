@@ -62,9 +62,16 @@ class NetworkFeatures(FeatureExtractor):
     def extract(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network on images that are scaled back to [-1, 1]."""
         found: dict[str, Any] = {}
+        channels, *size = self.image_shape
+        colours = channels if bool((images[:, :1] == images).all()) else images.shape[1]
+        if [colours, *images.shape[2:]] != [channels, *size]:
+            raise ValueError(
+                f"NetworkFeatures should be given images {self.image_shape}, as {type(self.network).__name__} takes "
+                f"them. Found {(colours, *images.shape[2:])}."
+            )
 
         def tap(layer: str) -> Callable[[nn.Module, Any, Any], None]:
-            return lambda module, args, output: found.update({layer: output})
+            return lambda module, args, output: found.update({layer: _features(output)})
 
         modules = dict(self.network.named_modules())
         handles = [modules[layer].register_forward_hook(tap(layer)) for layer in self.wanted]
@@ -76,12 +83,15 @@ class NetworkFeatures(FeatureExtractor):
             for handle in handles:
                 handle.remove()
         for layer in self.wanted:
-            output = found.get(layer)
-            output = getattr(output, "logits", output)  # of a discriminator that returns its features as well
-            if not isinstance(output, Tensor):
+            if not isinstance(found.get(layer), Tensor):
                 raise ValueError(
                     f"Parameter `layers` of NetworkFeatures: {layer!r} should return a tensor. "
-                    f"Found {type(output).__name__}."
+                    f"Found {type(found.get(layer)).__name__}."
                 )
-            found[layer] = output.flatten(1)
         return {layer: found[layer] for layer in self.wanted}
+
+
+def _features(output: Any) -> Any:
+    """A layer's output as ``(N, size)``; a copy, since the next layer may overwrite it."""
+    output = getattr(output, "logits", output)  # of a discriminator that returns its features as well
+    return output.reshape(len(output), -1).clone() if isinstance(output, Tensor) else output

@@ -29,6 +29,8 @@ def precision_recall_density_coverage(
 
     Source: Kynkäänniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797.
     """
+    centre = real.mean(0)  # distances are of differences of products, which should be small
+    real, generated = real - centre, generated - centre
     real_radius, generated_radius = _radii(real, neighbours, chunk), _radii(generated, neighbours, chunk)
     precise, dense = [], []
     recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
