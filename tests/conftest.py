@@ -53,6 +53,12 @@ def real_cifar10(real_data: Path) -> Path:
     return unpacked(real_data, "cifar10") / "cifar10.npz"
 
 
+@pytest.fixture(scope="session")
+def inception_weights(real_data: Path) -> Path:
+    """Weights of the Inception network: the real ones up to the layer ``"768"``, noise after it."""
+    return unpacked(real_data, "inception") / "inception-768.pth"
+
+
 class Result:
     """What a command did."""
 
