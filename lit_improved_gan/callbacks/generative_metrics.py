@@ -45,7 +45,8 @@ class GenerativeMetrics(Callback):
         cache: folder of what was measured of the real images; ``None``: in the user's cache.
 
     Raises:
-        ValueError: an argument is out of its range; in ``setup``: there are too few images for a measure.
+        ValueError: an argument is out of its range; in ``setup``: there are too few images for a measure, or the
+            extractor takes others than the data's.
         TypeError: in ``setup``: the module makes no samples, or the datamodule has no real images.
     """
 
@@ -86,6 +87,9 @@ class GenerativeMetrics(Callback):
         if stage not in ("fit", "test"):
             return
         check_samples("GenerativeMetrics", pl_module)
+        shape = getattr(trainer.datamodule, "image_shape", None)
+        if shape is not None:
+            self.extractor.check_size(*shape[1:])
         wanted = (
             {self.num_samples} if stage == "test" or not self.every_n_epochs else {self.num_samples, self.val_samples}
         )

@@ -22,7 +22,8 @@ class NetworkFeatures(FeatureExtractor):
         layers: names of submodules, as ``network.named_modules()`` gives them.
 
     Raises:
-        ValueError: ``image_shape`` is not known; there is no submodule of that name, or it returns no tensor.
+        ValueError: ``image_shape`` is not known; there is no submodule of that name, or it returns no tensor; images are
+            of another size, or in colour where the network takes one channel.
     """
 
     def __init__(
@@ -58,9 +59,20 @@ class NetworkFeatures(FeatureExtractor):
         """``fid_digits_classifier``, with the layer's name where there is one."""
         return "_".join(part for part in (measure, self.name, layer.replace(".", "_")) if part)
 
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse images of another size than the network's."""
+        if (height, width) != self.image_shape[1:]:
+            raise ValueError(
+                f"The network of NetworkFeatures takes images {self.image_shape}. Found a size of {(height, width)}: "
+                "give a network that was trained on such images."
+            )
+
     @torch.no_grad()
     def extract(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network on images that are scaled back to [-1, 1]."""
+        self.check_size(*images.shape[2:])
+        if self.image_shape[0] == 1 and not bool((images[:, 1:] == images[:, :1]).all()):
+            raise ValueError("The network of NetworkFeatures takes grey images, of one channel. Found colours.")
         found: dict[str, Any] = {}
 
         def tap(layer: str) -> Callable[[nn.Module, Any, Any], None]:
