@@ -605,6 +605,35 @@ def test_colours_are_not_given_to_a_network_for_grey_images() -> None:
         Counting()(torch.zeros(2, 1, 9, 8))
 
 
+def test_one_callback_for_other_data_measures_them(gan, digits, measure, make_trainer) -> None:
+    callback, others = measure(fid), DigitsDataModule(val_size=600)
+    first = make_trainer(callback).test(gan, digits, verbose=False)[0]
+    second = make_trainer(callback).test(gan, others, verbose=False)[0]
+    assert second == make_trainer(measure(fid)).test(gan, others, verbose=False)[0]
+    assert second != first
+    assert make_trainer(callback).test(gan, digits, verbose=False)[0] == first
+
+
+@pytest.mark.parametrize("cut_off_after", [30, REAL + 20])
+def test_a_measurement_that_was_cut_off_leaves_nothing_behind(
+    gan, digits, measure, make_trainer, tmp_path, cut_off_after: int
+) -> None:
+    expected = make_trainer(measure(cache=str(tmp_path / "other"))).test(gan, digits, verbose=False)[0]
+    callback = measure()
+    extract = callback.extractor.extract
+
+    def cut_off(images):
+        if callback.extractor.count + len(images) > cut_off_after:
+            raise KeyError("cut off")
+        return extract(images)
+
+    callback.extractor.extract = cut_off
+    with pytest.raises(KeyError):
+        make_trainer(callback).test(gan, digits, verbose=False)
+    callback.extractor.extract = extract
+    assert make_trainer(callback).test(gan, digits, verbose=False)[0] == expected
+
+
 # --- shares of several processes ---
 
 
