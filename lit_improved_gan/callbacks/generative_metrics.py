@@ -159,7 +159,8 @@ class GenerativeMetrics(Callback):
         for metric in self.metrics:
             metric.expect(self._real_count, n)
         for part, images in self._shown(trainer, parts, len(numbers), "samples"):
-            images = images.float()  # noqa: PLW2901  # one tensor for all, which passes the extractor once
+            # one tensor for all, which passes the extractor once; a copy where a module sampled in inference mode
+            images = images.float().clone() if images.is_inference() else images.float()  # noqa: PLW2901
             for metric in self.metrics:
                 metric.update(images, real=False, numbers=part)
         found: dict[str, Tensor] = {}

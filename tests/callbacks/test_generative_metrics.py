@@ -634,6 +634,23 @@ def test_a_measurement_that_was_cut_off_leaves_nothing_behind(
     assert make_trainer(callback).test(gan, digits, verbose=False)[0] == expected
 
 
+def test_samples_made_in_inference_mode_pass_once_too(gan, digits, sampling, plain, measure, make_trainer) -> None:
+    class Inference(GAN):
+        @torch.inference_mode()
+        def sample_numbered(self, numbers, seed=0):
+            return super().sample_numbered(numbers, seed)
+
+    gan.__class__ = Inference
+    sample = sampling.sample
+    sampling.sample = torch.inference_mode()(lambda n, seed: sample(n, seed))
+    for module, data in ((gan, digits), (sampling, plain)):
+        callback = measure(every_n_epochs=1)
+        trainer = make_trainer(callback)
+        trainer.fit(module, data)
+        trainer.test(module, data, verbose=False)
+        assert callback.extractor.count - 2 * N in (0, REAL)
+
+
 # --- shares of several processes ---
 
 
