@@ -651,6 +651,15 @@ def test_samples_made_in_inference_mode_pass_once_too(gan, digits, sampling, pla
         assert callback.extractor.count - 2 * N in (0, REAL)
 
 
+def test_a_cache_that_cannot_be_written_loses_no_value(gan, digits, measure, make_trainer, tmp_path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    expected = make_trainer(measure()).test(gan, digits, verbose=False)[0]
+    for cache in ("file", "file/below"):
+        with pytest.warns(UserWarning, match=r"could not be written \(.*\): the next run measures again"):
+            found = make_trainer(measure(cache=str(tmp_path / cache))).test(gan, digits, verbose=False)[0]
+        assert found == expected
+
+
 # --- shares of several processes ---
 
 
