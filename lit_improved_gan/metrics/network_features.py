@@ -22,8 +22,8 @@ class NetworkFeatures(FeatureExtractor):
         layers: names of submodules, as ``network.named_modules()`` gives them.
 
     Raises:
-        ValueError: ``image_shape`` is not known; there is no submodule of that name, or it returns no tensor; images are
-            of another size, or in colour where the network takes one channel.
+        ValueError: ``image_shape`` is not known; there is no submodule of that name, or it returns no tensor; images
+            are of another size, or in colour where the network takes one channel.
     """
 
     def __init__(

@@ -292,6 +292,13 @@ def test_the_record_suffices_to_repeat_the_number(gan, digits, measure, make_tra
     again = by_hand(module.sample(record["samples"], seed=record["seed of the samples"]), real)
     close(record, {name: value for name, value in again.items() if name.startswith(("cl", "fid", "kid"))}, "test")
     assert record["features"] == Counting().fingerprint
+    assert record["content of the real images"] == content_of(real)
+    assert record["measures"] == [
+        {"class": "InceptionScore", "layer": "", "splits": 4},
+        {"class": "FrechetInceptionDistance", "layer": ""},
+        {"class": "KernelInceptionDistance", "layer": INNER, "subsets": 3, "subset_size": 20, "max_samples": 100}
+        | {"seed": 2020},
+    ]
     assert record["processes"] == 1
     assert record["versions"]["torch"] == torch.__version__
 
@@ -641,8 +648,7 @@ def test_samples_made_in_inference_mode_pass_once_too(gan, digits, sampling, pla
             return super().sample_numbered(numbers, seed)
 
     gan.__class__ = Inference
-    sample = sampling.sample
-    sampling.sample = torch.inference_mode()(lambda n, seed: sample(n, seed))
+    sampling.sample = torch.inference_mode()(sampling.sample)
     for module, data in ((gan, digits), (sampling, plain)):
         callback = measure(every_n_epochs=1)
         trainer = make_trainer(callback)
