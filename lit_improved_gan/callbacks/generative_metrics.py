@@ -217,7 +217,9 @@ class GenerativeMetrics(Callback):
                 "samples": n,
                 "seed of the samples": self.seed,
                 "real images": f"{self._real_count} of {type(trainer.datamodule).__name__}, {self.real}",
+                "content of the real images": self._content,
                 "features": self.extractor.fingerprint,
+                "measures": [metric.settings for metric in self.metrics],
                 "processes": trainer.world_size,
                 "versions": {
                     "python": platform.python_version(),

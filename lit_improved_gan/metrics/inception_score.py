@@ -36,6 +36,7 @@ class InceptionScore(FeatureMetric):
     """
 
     measure = "inception_score"
+    options = ("layer", "splits")
     higher_is_better = True
     needs_real = False
     generated_probability: Tensor

@@ -666,6 +666,15 @@ def test_a_cache_that_cannot_be_written_loses_no_value(gan, digits, measure, mak
         assert found == expected
 
 
+@pytest.mark.parametrize("make", [score, fid, kid, precision])
+def test_every_option_of_a_measure_is_in_the_record(make) -> None:
+    import inspect
+
+    metric = make(Counting())
+    options = set(inspect.signature(type(metric)).parameters) - {"extractor", "num_features", "num_samples"}
+    assert metric.settings.keys() == options | {"class"}
+
+
 # --- shares of several processes ---
 
 
