@@ -16,7 +16,8 @@ class NetworkFeatures(FeatureExtractor):
     """What submodules of a network put out, flattened to ``(N, size)``; layer ``""`` is the network's own output.
 
     Args:
-        network: takes images ``(N, C, H, W)`` in [-1, 1]; it is frozen and put into eval mode.
+        network: takes images ``(N, C, H, W)`` in [-1, 1]; it is frozen and put into eval mode. In a config file also
+            the name of a function that loads one, ``lit_improved_gan.metrics.load_classifier``.
         name: stands in the names of the measures.
         image_shape: (C, H, W) of an image; by default ``network.image_shape``.
         layers: names of submodules, as ``network.named_modules()`` gives them.
