@@ -22,6 +22,7 @@ metrics:
 cache: cache
 """
 SCORE = "--metrics=[{class_path: lit_improved_gan.InceptionScore, init_args: {layer: '', splits: 2}}]"
+FID = "--metrics+=[{class_path: lit_improved_gan.FrechetInceptionDistance, init_args: {layer: ''}}]"
 INCEPTION = "--extractor=lit_improved_gan.InceptionFeatures"
 
 
@@ -136,9 +137,25 @@ def test_only_the_first_images_count_where_a_number_is_given(evaluate, pictures,
     assert result.out.count(": 30 images\n") == 2
 
 
-def test_the_batch_size_makes_no_difference(evaluate, pictures, others) -> None:
-    found = [value(evaluate("--generated", pictures, "--real", others, f"--batch_size={n}")) for n in (1, 7, 100)]
-    assert found == pytest.approx([found[0]] * 3, rel=1e-5)
+def test_the_batch_size_makes_no_difference(evaluate, pictures, others, tmp_path) -> None:
+    options = "{layer: layers.4, subset_size: 9, subsets: 2, max_samples: 40}"
+    kid = f"--metrics+=[{{class_path: lit_improved_gan.KernelInceptionDistance, init_args: {options}}}]"
+    found = []
+    for n in (1, 7, 100):
+        command = (
+            "--generated",
+            pictures,
+            "--real",
+            others,
+            f"--batch_size={n}",
+            f"--cache=cache{n}",
+            "--output=found",
+        )
+        assert evaluate(*command, SCORE, FID, kid).status == 0
+        found.append({k: v for k, v in json.loads((tmp_path / "found").read_text()).items() if "digits" in k})
+    assert len(found[0]) == 5
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-5)
 
 
 def test_a_score_needs_no_real_images(evaluate, pictures, digits) -> None:
@@ -176,6 +193,11 @@ def test_real_images_are_measured_once_and_again_where_they_changed(
     np.savez(others, images=np.flip(digits, axis=2))
     assert images_that_pass() == 80
     assert images_that_pass("--num_samples=30") == 60
+    others = save(tmp_path / "folder", np.flip(digits, axis=3))
+    assert images_that_pass() == 80
+    assert images_that_pass() == 40
+    (others / "000.png").write_bytes((others / "001.png").read_bytes())
+    assert images_that_pass() == 80
     for path in (tmp_path / "cache").iterdir():
         path.write_bytes(b"damaged")
     with pytest.warns(UserWarning, match="is damaged: the real images are measured again"):
