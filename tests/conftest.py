@@ -55,7 +55,7 @@ def real_cifar10(real_data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def inception_weights(real_data: Path) -> Path:
-    """Weights of the Inception network: the real ones up to the layer ``"768"``, noise after it."""
+    """Weights of the Inception network: the real ones up to the layer "768", noise after it."""
     return unpacked(real_data, "inception") / "inception-768.pth"
 
 
