@@ -64,17 +64,21 @@ class NetworkFeatures(FeatureExtractor):
         """Refuse images of another size than the network's."""
         if (height, width) != self.image_shape[1:]:
             raise ValueError(
-                f"The network of NetworkFeatures takes images {self.image_shape}. Found a size of {(height, width)}: "
-                "give a network that was trained on such images."
+                f"NetworkFeatures should be given images {self.image_shape}, as {type(self.network).__name__} takes "
+                f"them. Found images of {height} x {width}."
             )
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> dict[str, Tensor]:
         """Run the network on images that are scaled back to [-1, 1]."""
-        self.check_size(*images.shape[2:])
-        if self.image_shape[0] == 1 and not bool((images[:, 1:] == images[:, :1]).all()):
-            raise ValueError("The network of NetworkFeatures takes grey images, of one channel. Found colours.")
         found: dict[str, Any] = {}
+        channels, *size = self.image_shape
+        colours = channels if bool((images[:, :1] == images).all()) else images.shape[1]
+        if [colours, *images.shape[2:]] != [channels, *size]:
+            raise ValueError(
+                f"NetworkFeatures should be given images {self.image_shape}, as {type(self.network).__name__} takes "
+                f"them. Found {(colours, *images.shape[2:])}."
+            )
 
         def tap(layer: str) -> Callable[[nn.Module, Any, Any], None]:
             return lambda module, args, output: found.update({layer: output})
