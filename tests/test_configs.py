@@ -2,17 +2,22 @@
 
 import pytest
 import torch
+import yaml
 from helpers import ROOT
+from jsonargparse import ArgumentParser
+from lightning.pytorch import Callback
 
 EXPERIMENTS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
 OVERLAYS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("t*/*.yaml"))  # technique, trainer
 BUDGETS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs/fast").glob("*.yaml"))
+METRICS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs/metrics").glob("*.yaml"))
 SHORT = ("--trainer.max_epochs=-1", "--trainer.max_steps=2", "--trainer.accelerator=cpu")
 
 
 def test_there_are_experiments_and_overlays() -> None:
     assert "digits.yaml" in EXPERIMENTS
     assert "configs/technique/label_smoothing.yaml" in OVERLAYS
+    assert "configs/metrics/fid768.yaml" in METRICS
 
 
 SMALL_NETWORKS = (
@@ -32,7 +37,7 @@ def test_experiment_trains_and_tests(run, experiment: str) -> None:
 def test_experiment_on_the_real_mnist(run, real_data, experiment: str) -> None:
     result = run("fit", "--config", f"configs/{experiment}", *SHORT, f"--data.root={real_data}")
     assert result.status == 0, result.err
-    assert "test error: " in result.out or "classifier score: " in result.out
+    assert ("test/d_real" if experiment.endswith("_gan.yaml") else "test error: ") in result.out
 
 
 @pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.startswith(("cifar10", "svhn"))])
@@ -42,10 +47,11 @@ def test_experiment_on_the_real_cifar10(run, real_cifar10, experiment: str) -> N
     networks = SMALL_NETWORKS if "_ssl" in experiment else ()
     result = run("fit", "--config", f"configs/{experiment}", *SHORT, *networks, *data)
     assert result.status == 0, result.err
-    assert "test error: " in result.out
+    unsupervised = experiment.endswith("_gan.yaml")
+    assert ("test/d_real" if unsupervised else "test error: ") in result.out
     shown = run("fit", "--config", f"configs/{experiment}", *data, "--print_config").out
     assert "batch_size: 100" in shown
-    assert "labels_per_class: null" not in shown
+    assert ("labels_per_class: null" in shown) == unsupervised
 
 
 @pytest.mark.parametrize("overlay", BUDGETS)
@@ -56,6 +62,29 @@ def test_budget_applies_to_its_experiment(run, overlay: str) -> None:
     assert "max_epochs: 300" not in result.out
     assert "max_epochs: 1200" not in result.out
     assert "LastCheckpoint" in result.out
+
+
+@pytest.mark.parametrize("overlay", METRICS)
+@pytest.mark.parametrize("experiment", ["cifar10_gan.yaml", "digits_gan.yaml"])
+def test_metrics_apply_to_an_experiment_and_can_be_built(
+    run, monkeypatch, inception_weights, experiment: str, overlay: str
+) -> None:
+    """A run of them takes too long here; that of fewer samples is in ``tests/cli/test_metrics.py``."""
+    result = run("fit", "--config", f"configs/{experiment}", "--config", overlay, "--print_config")
+    assert result.status == 0, result.err
+    callbacks = yaml.safe_load(result.out)["trainer"]["callbacks"]
+    names = [callback["class_path"].rsplit(".")[-1] for callback in callbacks]
+    assert names.count("GenerativeMetrics") == 1
+    assert {"LastCheckpoint", "SampleGrid", "Curves"} <= set(names)
+    if experiment != "cifar10_gan.yaml":
+        return
+    monkeypatch.setenv("LIT_IMPROVED_GAN_INCEPTION", str(inception_weights))
+    parser = ArgumentParser()
+    parser.add_argument("--made", type=Callback)
+    with pytest.warns(UserWarning, match="compares with no paper"):
+        made = parser.instantiate(parser.parse_object({"made": callbacks[names.index("GenerativeMetrics")]})).made
+    assert [metric.key(metric.measure)[:3] for metric in made.metrics] == ["inc", "fid"]
+    assert made.num_samples >= 2000
 
 
 def test_every_experiment_is_run() -> None:

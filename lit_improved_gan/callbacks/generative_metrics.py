@@ -45,7 +45,8 @@ class GenerativeMetrics(Callback):
         cache: folder of what was measured of the real images; ``None``: in the user's cache.
 
     Raises:
-        ValueError: an argument is out of its range; in ``setup``: there are too few images for a measure.
+        ValueError: an argument is out of its range; in ``setup``: there are too few images for a measure, or the
+            extractor takes others than the data's.
         TypeError: in ``setup``: the module makes no samples, or the datamodule has no real images.
     """
 
@@ -79,17 +80,20 @@ class GenerativeMetrics(Callback):
         self.val_samples = num_samples if val_samples is None else val_samples
         self.real, self.num_real, self.seed = real, num_real, seed
         self.cache = cache_folder() if cache is None else Path(cache)
-        self._real_count = 0
+        self._real_count, self._content = 0, ""
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Check that there are samples and real images, and enough of them."""
         if stage not in ("fit", "test"):
             return
         check_samples("GenerativeMetrics", pl_module)
+        shape = getattr(trainer.datamodule, "image_shape", None)
+        if shape is not None:
+            self.extractor.check_size(*shape[1:])
         wanted = (
             {self.num_samples} if stage == "test" or not self.every_n_epochs else {self.num_samples, self.val_samples}
         )
-        real = len(self._real_images(trainer)) if self._against_real else 0
+        real = self._know_real_images(trainer) if self._against_real else 0
         for metric in self.metrics:
             for count in wanted:
                 metric.expect(real, count)
@@ -97,6 +101,14 @@ class GenerativeMetrics(Callback):
     @property
     def _against_real(self) -> bool:
         return any(metric.needs_real for metric in self.metrics)
+
+    def _know_real_images(self, trainer: Any) -> int:
+        """How many there are; what was measured of others is forgotten."""
+        images = self._real_images(trainer)
+        content = content_of(images)
+        if content != self._content:
+            self._real_count, self._content = 0, content
+        return len(images)
 
     def _real_images(self, trainer: Any) -> Tensor:
         if not callable(getattr(trainer.datamodule, "real_images", None)):
@@ -139,6 +151,7 @@ class GenerativeMetrics(Callback):
         self.extractor.to(pl_module.device)
         for metric in self.metrics:
             metric.to(pl_module.device)
+            metric.reset_generated()  # of a measurement that was cut off
         if self._against_real and not self._real_count:
             self._measure_real(trainer, pl_module.device)
         numbers = torch.arange(n)[trainer.global_rank :: trainer.world_size]
@@ -146,7 +159,8 @@ class GenerativeMetrics(Callback):
         for metric in self.metrics:
             metric.expect(self._real_count, n)
         for part, images in self._shown(trainer, parts, len(numbers), "samples"):
-            images = images.float()  # noqa: PLW2901  # one tensor for all, which passes the extractor once
+            # one tensor for all, which passes the extractor once; a copy where a module sampled in inference mode
+            images = images.float().clone() if images.is_inference() else images.float()  # noqa: PLW2901
             for metric in self.metrics:
                 metric.update(images, real=False, numbers=part)
         found: dict[str, Tensor] = {}
@@ -159,8 +173,10 @@ class GenerativeMetrics(Callback):
     def _measure_real(self, trainer: Trainer, device: torch.device) -> None:
         """Take what is kept, and gather the rest, each process its share; the first process has the sum."""
         images = self._real_images(trainer)
-        kept = RealStatistics(self.cache, content_of(images))
+        kept = RealStatistics(self.cache, self._content)
         asked = [metric for metric in self.metrics if metric.needs_real]
+        for metric in asked:
+            metric.reset()
         found = [trainer.is_global_zero and kept.load(metric) for metric in asked]
         found = trainer.strategy.broadcast(found)
         missing = [metric for metric, there in zip(asked, found, strict=True) if not there]
@@ -201,7 +217,9 @@ class GenerativeMetrics(Callback):
                 "samples": n,
                 "seed of the samples": self.seed,
                 "real images": f"{self._real_count} of {type(trainer.datamodule).__name__}, {self.real}",
+                "content of the real images": self._content,
                 "features": self.extractor.fingerprint,
+                "measures": [metric.settings for metric in self.metrics],
                 "processes": trainer.world_size,
                 "versions": {
                     "python": platform.python_version(),

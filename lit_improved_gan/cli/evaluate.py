@@ -48,13 +48,13 @@ def evaluate(
         generated: a folder of image files; ``FILE.npz`` (as ``predict`` writes it) or ``FILE.npz:ARRAY``; or a data
             set, ``lit_improved_gan.CIFAR10DataModule:test``.
         real: what they are measured against, of the same kinds; without it only the Inception score is taken.
-        num_samples: the first images of both; by default all.
+        num_samples: the first images of both, >= 2; by default all.
         weights: file of the Inception network's weights, see InceptionFeatures.
         mode: how images are resized for the Inception network.
         layer: of the Inception network, for the distances.
         extractor: another network than Inception, with ``metrics``.
         metrics: make the measures; by default Inception score, FID, KID and precision and recall.
-        batch_size: images that the network is given at once.
+        batch_size: images that the network is given at once, >= 1.
         root: folder of the data sets.
         skip_broken: pass over image files that cannot be read, and say how many.
         cache: folder of what was measured of the real images; by default in the user's cache.
@@ -69,6 +69,10 @@ def evaluate(
     """
     if extractor is not None and not metrics:
         raise UserError("--extractor needs --metrics, which say what is measured of its layers.")
+    if batch_size < 1:
+        raise UserError(f"--batch_size should be 1 or more. Found {batch_size}.")
+    if output is not None and not Path(output).parent.is_dir():
+        raise UserError(f"--output {output}: there is no folder {Path(output).parent}.")
     sources = [image_source(spec, num_samples, root, skip_broken) for spec in (generated, real) if spec is not None]
     for source in sources:
         print(f"{source.name}: {len(source)} images{_skipped(source)}")
@@ -140,7 +144,7 @@ def _update(metrics: list[FeatureMetric], source: ImageSource, batch_size: int, 
 
 
 class _Parser(ArgumentParser):
-    """Says what is wrong in one message."""
+    """Says what is wrong in one message; takes no abbreviated options."""
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         """Raise it as a user error."""
@@ -156,13 +160,14 @@ def main(args: list[str]) -> int:
     Raises:
         UserError: what is wrong with the input.
     """
-    parser = _Parser(prog="lit-improved-gan evaluate", description=evaluate.__doc__)
+    parser = _Parser(prog="lit-improved-gan evaluate", description=evaluate.__doc__, allow_abbrev=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file of the options.")
     parser.add_function_arguments(evaluate)
-    options = parser.instantiate_classes(parser.parse_args(args))
-    options.pop("config", None)
+    options = parser.parse_args(args)
     try:
-        evaluate(**options.as_dict())
-    except (ValueError, OSError) as error:
-        raise UserError(str(error)) from error
+        made = parser.instantiate(options)
+        made.pop("config", None)
+        evaluate(**made.as_dict())
+    except (ValueError, TypeError, OSError) as error:
+        raise UserError(shorten(str(error))) from error
     return 0

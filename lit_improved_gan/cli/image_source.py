@@ -55,17 +55,19 @@ class _Folder(ImageSource):
     """Image files, in the order of their names; those in folders below count, too."""
 
     def __init__(self, folder: Path, n: int | None, skip_broken: bool) -> None:
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
         if not files:
             raise UserError(f"There are no images in {folder}: no file ends with {', '.join(sorted(_SUFFIXES))}.")
         digest = hashlib.sha256()
         self.files: list[Path] = []
         self.skipped: list[Path] = []
-        for path in files if n is None else files[:n]:
+        shape: tuple[int, ...] = ()
+        for path in files:
+            if len(self.files) == n:
+                break
             try:
-                with Image.open(path) as image:
-                    image.load()
-            except OSError as error:
+                found = tuple(_pixels(path).shape)
+            except Exception as error:  # whatever a damaged file makes the reader raise
                 if not skip_broken:
                     raise UserError(
                         f"{path} is no image that can be read ({error}). Remove it, or pass over such files with "
@@ -73,6 +75,12 @@ class _Folder(ImageSource):
                     ) from error
                 self.skipped.append(path)
                 continue
+            shape = shape or found
+            if found != shape:
+                raise UserError(
+                    f"Images of a folder should be of one size and number of channels. Found {shape} in "
+                    f"{self.files[0]}, and {found} in {path}."
+                )
             digest.update(path.read_bytes())
             self.files.append(path)
         self.name, self.content = str(folder), f"{len(self.files)}-{digest.hexdigest()[:16]}"
@@ -82,17 +90,14 @@ class _Folder(ImageSource):
 
     def batches(self, size: int) -> Iterator[Tensor]:
         for start in range(0, len(self.files), size):
-            part = self.files[start : start + size]
-            images = []
-            for path in part:
-                with Image.open(path) as image:
-                    images.append(pil_to_tensor(image.convert("L" if image.mode in ("1", "L") else "RGB")))
-                if images[-1].shape != images[0].shape:
-                    raise UserError(
-                        f"Images of a folder should be of one size. Found {tuple(images[0].shape)} in {part[0]}, and "
-                        f"{tuple(images[-1].shape)} in {path}."
-                    )
-            yield torch.stack(images)
+            yield torch.stack([_pixels(path) for path in self.files[start : start + size]])
+
+
+def _pixels(path: Path) -> Tensor:
+    """One image, ``(1 or 3, H, W)``, uint8."""
+    with Image.open(path) as image:
+        pixels: Tensor = pil_to_tensor(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    return pixels
 
 
 def image_source(spec: str, n: int | None = None, root: str = "data", skip_broken: bool = False) -> ImageSource:
@@ -101,13 +106,15 @@ def image_source(spec: str, n: int | None = None, root: str = "data", skip_broke
     Args:
         spec: a folder of image files; ``FILE.npz``, with one array of images or ``images``, or ``FILE.npz:ARRAY``; or
             ``CLASS:SPLIT``, a datamodule by its class path and ``train`` or ``test``.
-        n: only the first.
+        n: only the first, >= 2; ``None``: all.
         root: of a datamodule that takes one.
         skip_broken: whether files that cannot be read are passed over.
 
     Raises:
         UserError: there are none, or fewer than ``n``.
     """
+    if n is not None and n < 2:
+        raise UserError(f"--num_samples should be 2 or more. Found {n}.")
     head, _, tail = spec.rpartition(":")
     if Path(spec).is_dir():
         source: ImageSource = _Folder(Path(spec), n, skip_broken)
@@ -121,6 +128,8 @@ def image_source(spec: str, n: int | None = None, root: str = "data", skip_broke
             f"{spec!r} should be a folder, FILE.npz, FILE.npz:ARRAY, or CLASS:SPLIT as in "
             "lit_improved_gan.CIFAR10DataModule:train. Found nothing of the kind."
         )
+    if not len(source):
+        raise UserError(f"There are no images in {spec}.")
     if n is not None and len(source) < n:
         raise UserError(f"{spec} should have {n} images, as --num_samples says. Found {len(source)}.")
     return source
@@ -128,7 +137,10 @@ def image_source(spec: str, n: int | None = None, root: str = "data", skip_broke
 
 def _from_archive(path: Path, array: str) -> Tensor:
     try:
-        with np.load(path) as archive:
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.lib.npyio.NpzFile):
+            raise UserError(f"{path} is no .npz archive: it holds a single array. Save it by numpy.savez.")
+        with found as archive:
             names = [array] if array else [name for name in archive.files if name == "images"] or archive.files
             if len(names) != 1 or names[0] not in archive.files:
                 raise UserError(
@@ -136,7 +148,9 @@ def _from_archive(path: Path, array: str) -> Tensor:
                     f"{path}:ARRAY."
                 )
             images = archive[names[0]]
-    except (OSError, ValueError, EOFError) as error:  # whatever a damaged archive makes the reader raise
+    except UserError:
+        raise
+    except Exception as error:  # whatever a damaged archive makes the reader raise
         raise UserError(f"{path} is no .npz archive that can be read: {error}.") from error
     if images.dtype != np.uint8 or images.ndim != 4:
         raise UserError(f"{path}: images should be (N, C, H, W), uint8. Found {images.shape}, {images.dtype}.")
@@ -151,10 +165,17 @@ def _from_datamodule(class_path: str, split: str, root: str) -> Tensor:
         make = getattr(import_module(home), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"There is no datamodule {class_path}.") from error
+    if not callable(getattr(make, "real_images", None)):
+        raise UserError(f"{class_path} is no datamodule with a method real_images(split).")
     try:
         data = make(root=root)
     except TypeError:  # the data needs no folder
-        data = make()
+        try:
+            data = make()
+        except TypeError as error:
+            raise UserError(
+                f"{class_path} takes more than --root ({error}). Name the folder or the archive of its images itself."
+            ) from error
     data.prepare_data()
     data.setup()
     images: Tensor = data.real_images(split)

@@ -25,6 +25,7 @@ _KNOWN_WARNINGS = [  # said by Lightning of what is meant to be so
     r"Couldn't infer the batch indices.*",  # samples have numbers of their own
     r"Total length of `list` across ranks is zero.*",  # val_size: 0
     r".*is smaller than the logging interval.*",
+    r".*sync_dist=True.* when logging on epoch level.*",  # every process logs the same value of all processes
     r".*you have no `val_dataloader`.*|.*but have no `val_dataloader`.*",  # val_size: 0
 ]
 

@@ -28,7 +28,7 @@ def group_sums(p: Tensor, negative_entropy: Tensor, numbers: Tensor, n: int, spl
             f"Parameter `numbers` should be in 0..{n - 1}. Found {int(numbers.min())}..{int(numbers.max())}."
         )
     ends = torch.tensor([i * n // splits for i in range(1, splits + 1)], device=p.device)
-    group = torch.bucketize(numbers.to(p.device), ends, right=True)
+    group = torch.bucketize(numbers.to(p.device).contiguous(), ends, right=True)
     return (
         p.new_zeros(splits, p.shape[1]).index_add_(0, group, p),
         p.new_zeros(splits).index_add_(0, group, negative_entropy),

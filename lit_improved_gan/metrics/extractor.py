@@ -39,6 +39,9 @@ class FeatureExtractor(nn.Module, ABC):
     def extract(self, images: Tensor) -> dict[str, Tensor]:
         """Features of the layers in :attr:`wanted`, ``(N, size)``, of images ``(N, 3, H, W)``, uint8; N > 0."""
 
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse images of a size that the network does not take; by default it takes all."""
+
     def want(self, layer: str) -> int:
         """Announce that a layer will be asked for.
 

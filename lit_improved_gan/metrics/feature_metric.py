@@ -30,6 +30,8 @@ class FeatureMetric(Metric):
     full_state_update = False
     is_differentiable = False
     needs_real = True
+    options: tuple[str, ...] = ("layer",)
+    """Attributes on which the value depends."""
     measure: str
     """The name of what is measured, without that of the layer."""
 
@@ -58,6 +60,11 @@ class FeatureMetric(Metric):
     def key(self, measure: str) -> str:
         """The name under which a value is logged."""
         return self.extractor.key(measure, self.layer) if self.extractor else measure
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its class and options by name: with the images and the extractor, all that the value depends on."""
+        return {"class": type(self).__name__} | {name: getattr(self, name) for name in self.options}
 
     def expect(self, num_real: int, num_generated: int) -> None:
         """Say how many images there will be, before the first update: what cannot be measured is refused here."""

@@ -64,7 +64,8 @@ class InceptionFeatures(FeatureExtractor):
                 stacklevel=2,
             )
         self.fingerprint = f"inception-{mode}-{digest[:16]}"
-        self.network = _build(path, mode)
+        with torch.random.fork_rng([]):  # its first weights are drawn, only to be replaced: nobody else's noise changes
+            self.network = _build(path, mode)
 
     def key(self, measure: str, layer: str) -> str:
         """``fid2048``, ``inception_score``; in the mode of torchmetrics ``fid2048_torchmetrics``."""

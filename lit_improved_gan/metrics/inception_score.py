@@ -38,6 +38,7 @@ class InceptionScore(FeatureMetric):
     """
 
     measure = "inception_score"
+    options = ("layer", "splits")
     higher_is_better = True
     needs_real = False
     generated_probability: Tensor

@@ -51,6 +51,7 @@ class KernelInceptionDistance(KeptFeatures):
     """
 
     measure = "kid"
+    options = ("layer", "subsets", "subset_size", "max_samples", "seed")
     higher_is_better = False
 
     def __init__(

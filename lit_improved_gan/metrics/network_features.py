@@ -16,13 +16,15 @@ class NetworkFeatures(FeatureExtractor):
     """What submodules of a network put out, flattened to ``(N, size)``; layer ``""`` is the network's own output.
 
     Args:
-        network: takes images ``(N, C, H, W)`` in [-1, 1]; it is frozen and put into eval mode.
+        network: takes images ``(N, C, H, W)`` in [-1, 1]; it is frozen and put into eval mode. In a config file also
+            the name of a function that loads one, ``lit_improved_gan.metrics.load_classifier``.
         name: stands in the names of the measures.
         image_shape: (C, H, W) of an image; by default ``network.image_shape``.
         layers: names of submodules, as ``network.named_modules()`` gives them.
 
     Raises:
-        ValueError: ``image_shape`` is not known; there is no submodule of that name, or it returns no tensor.
+        ValueError: ``image_shape`` is not known; there is no submodule of that name, or it returns no tensor; images
+            are of another size, or in colour where the network takes one channel.
     """
 
     def __init__(
@@ -57,6 +59,14 @@ class NetworkFeatures(FeatureExtractor):
     def key(self, measure: str, layer: str) -> str:
         """``fid_digits_classifier``, with the layer's name where there is one."""
         return "_".join(part for part in (measure, self.name, layer.replace(".", "_")) if part)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse images of another size than the network's."""
+        if (height, width) != self.image_shape[1:]:
+            raise ValueError(
+                f"NetworkFeatures should be given images {self.image_shape}, as {type(self.network).__name__} takes "
+                f"them. Found images of {height} x {width}."
+            )
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> dict[str, Tensor]:

@@ -70,6 +70,7 @@ class PrecisionRecall(KeptFeatures):
     """
 
     measure = "precision"
+    options = ("layer", "neighbours", "max_samples")
     higher_is_better = True
 
     def __init__(

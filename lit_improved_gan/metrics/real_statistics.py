@@ -3,6 +3,7 @@
 import hashlib
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -63,9 +64,17 @@ class RealStatistics:
         return True
 
     def save(self, metric: FeatureMetric) -> None:
-        """Keep what a measure gathered; a kill leaves no half-written file under that name."""
+        """Keep what a measure gathered; a kill leaves no half-written file under that name.
+
+        Where it cannot be written that is said, and what was measured is not lost for it.
+        """
         path = self.path(metric)
-        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}")
-        torch.save({name: value.cpu().clone() for name, value in metric.real_state().items()}, unfinished)
-        unfinished.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({name: value.cpu().clone() for name, value in metric.real_state().items()}, unfinished)
+            unfinished.replace(path)
+        except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
+            warnings.warn(f"{path} could not be written ({error}): the next run measures again.", stacklevel=2)
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)

@@ -74,6 +74,7 @@ def load_classifier(checkpoint: str | Path | None = None) -> SmallClassifier:
             f"Parameter `classifier`: {path} is no checkpoint of a Classifier with a SmallClassifier. "
             "Train one with `lit-improved-gan fit --config configs/digits_classifier.yaml`."
         )
-    classifier = SmallClassifier(**spec.get("init_args", {}))
+    with torch.random.fork_rng([]):  # its first weights are drawn, only to be replaced: nobody else's noise changes
+        classifier = SmallClassifier(**spec.get("init_args", {}))
     classifier.load_state_dict(weights)
     return classifier.requires_grad_(False).eval()
