@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 from helpers import ROOT
@@ -51,3 +52,29 @@ EXAMPLES = [code for page in PAGES for code in re.findall(r"```python\n(.*?)```"
 def test_python_examples_run(code: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(code.replace("max_epochs=100", "max_epochs=1, accelerator='cpu', logger=False"), {})
+
+
+def test_the_tables_of_techniques_are_the_committed_results() -> None:
+    text = (ROOT / "docs" / "techniques.md").read_text()
+    runs = json.loads((RESULTS / "digits_techniques.json").read_text())["runs"]
+    rows = {(run["experiment"], run["row"]) for run in runs}
+    assert len(rows) > 15
+    for experiment, row in rows:
+        found = [run for run in runs if (run["experiment"], run["row"]) == (experiment, row)]
+        assert sorted(run["seed"] for run in found) == [0, 1, 2, 3, 4]
+        metrics = ["test"] if experiment == "digits.yaml" else ["score", "confident"]
+        cells = [[run[metric] for run in found] for metric in metrics]
+        assert f"| {row} | " + " | ".join(f"{mean(cell):.2f} +- {stdev(cell):.2f}" for cell in cells) + " |" in text
+    costs = json.loads((RESULTS / "techniques.json").read_text())
+    for name, ratio in costs["steps"]["ratios"].items():
+        assert f"| {name} | {ratio:.2f} |" in text
+    for found in costs["closeness"]:
+        size = ", ".join(map(str, found["size"]))
+        assert f"| ({size}) | {found['ours']['ms']:.1f} ({found['ours']['mb']:.1f}) |" in text
+
+
+def test_the_errors_on_mnist_are_the_committed_result() -> None:
+    runs = json.loads((RESULTS / "table1.json").read_text())["runs"]
+    for run in runs:
+        assert run["epochs"] == 300
+        assert f"{run['labels']} labels, seed {run['seed']}: {run['wrong']} " in README
