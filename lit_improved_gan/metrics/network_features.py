@@ -1,13 +1,14 @@
 """Features of any network, where those of the Inception network say nothing."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lit_improved_gan.metrics.extractor import FeatureExtractor
+from lit_improved_gan.taps import tapping
 
 __all__ = ["NetworkFeatures"]
 
@@ -63,10 +64,13 @@ class NetworkFeatures(FeatureExtractor):
     def check_size(self, height: int, width: int) -> None:
         """Refuse images of another size than the network's."""
         if (height, width) != self.image_shape[1:]:
-            raise ValueError(
-                f"NetworkFeatures should be given images {self.image_shape}, as {type(self.network).__name__} takes "
-                f"them. Found images of {height} x {width}."
-            )
+            raise self._misfit(f"images of {height} x {width}")
+
+    def _misfit(self, found: str) -> ValueError:
+        return ValueError(
+            f"NetworkFeatures should be given images {self.image_shape}, as {type(self.network).__name__} takes them. "
+            f"Found {found}."
+        )
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> dict[str, Tensor]:
@@ -75,23 +79,11 @@ class NetworkFeatures(FeatureExtractor):
         channels, *size = self.image_shape
         colours = channels if bool((images[:, :1] == images).all()) else images.shape[1]
         if [colours, *images.shape[2:]] != [channels, *size]:
-            raise ValueError(
-                f"NetworkFeatures should be given images {self.image_shape}, as {type(self.network).__name__} takes "
-                f"them. Found {(colours, *images.shape[2:])}."
-            )
-
-        def tap(layer: str) -> Callable[[nn.Module, Any, Any], None]:
-            return lambda module, args, output: found.update({layer: _features(output)})
-
-        modules = dict(self.network.named_modules())
-        handles = [modules[layer].register_forward_hook(tap(layer)) for layer in self.wanted]
+            raise self._misfit(f"{(colours, *images.shape[2:])}")
         weight = next(self.network.parameters(), torch.zeros(()))
-        pixels = images[:, : self.image_shape[0]].to(weight.dtype).div_(127.5).sub_(1)
-        try:
+        pixels = images[:, :channels].to(weight.dtype).div_(127.5).sub_(1)
+        with tapping(self.network, self.wanted, lambda layer, output: found.update({layer: _features(output)})):
             self.network(pixels)
-        finally:
-            for handle in handles:
-                handle.remove()
         for layer in self.wanted:
             if not isinstance(found.get(layer), Tensor):
                 raise ValueError(

@@ -1,10 +1,11 @@
 """Features of a discriminator that nobody here wrote."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from lit_improved_gan.taps import tapping
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["TappedDiscriminator"]
@@ -44,20 +45,12 @@ class TappedDiscriminator(nn.Module):
         found: dict[str, Any] = {}
         versions: dict[str, int] = {}
 
-        def tap(name: str) -> Callable[[nn.Module, Any, Any], None]:
-            def hook(module: nn.Module, args: Any, output: Any) -> None:
-                found[name] = output
-                versions[name] = _version(output)
+        def note(name: str, output: Any) -> None:
+            found[name] = output
+            versions[name] = _version(output)
 
-            return hook
-
-        modules = dict(self.network.named_modules())
-        handles = [modules[name].register_forward_hook(tap(name)) for name in self.layers]
-        try:
+        with tapping(self.network, self.layers, note):
             output = self.network(x)
-        finally:
-            for handle in handles:
-                handle.remove()
         wrong = [name for name in self.layers if not isinstance(found.get(name), Tensor)]
         if wrong:
             raise ValueError(
