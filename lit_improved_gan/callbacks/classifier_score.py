@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lit_improved_gan.axis import log_at
+from lit_improved_gan.callbacks.numbered_samples import check_samples, numbered_samples
 from lit_improved_gan.metrics import ClassifierScore, load_classifier
 
 __all__ = ["ClassifierScoreMonitor"]
@@ -57,10 +58,7 @@ class ClassifierScoreMonitor(Callback):
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Check that there are samples, and that the classifier takes the data's images."""
-        if not callable(getattr(pl_module, "sample", None)):
-            raise TypeError(
-                f"ClassifierScoreMonitor needs a method sample(n, seed) of {type(pl_module).__name__}. Found none."
-            )
+        check_samples("ClassifierScoreMonitor", pl_module)
         shape = getattr(trainer.datamodule, "image_shape", None)
         if shape is not None and tuple(shape) != self.classifier.image_shape:
             raise ValueError(
@@ -90,10 +88,9 @@ class ClassifierScoreMonitor(Callback):
         metric = ClassifierScore(classifier.num_classes, n, self.splits).to(pl_module.device)
         histogram = torch.zeros(classifier.num_classes + 1, dtype=torch.float64, device=pl_module.device)
         mine = torch.arange(n)[trainer.global_rank :: trainer.world_size]
-        samples = pl_module.sample(n, seed=self.seed)[mine.to(pl_module.device)]
-        for images, numbers in zip(samples.split(1000), mine.split(1000), strict=True):
+        for numbers, images in numbered_samples(pl_module, mine, n, self.seed, 1000):
             p = classifier(images.float()).softmax(1)
-            metric.update(p, numbers.to(p.device))
+            metric.update(p, numbers)
             histogram[:-1] += torch.bincount(p.argmax(1), minlength=classifier.num_classes)
             histogram[-1] += (p.amax(1) > 0.9).sum()
         histogram = trainer.strategy.reduce(histogram, reduce_op="sum") / n

@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from lit_improved_gan.callbacks.images import grid_of, log_image, save_png
+from lit_improved_gan.callbacks.numbered_samples import check_samples
 
 __all__ = ["SampleGrid"]
 
@@ -39,8 +40,7 @@ class SampleGrid(Callback):
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Check the module."""
-        if not callable(getattr(pl_module, "sample", None)):
-            raise TypeError(f"SampleGrid needs a method sample(n, seed) of {type(pl_module).__name__}. Found none.")
+        check_samples("SampleGrid", pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Save a grid where one is due."""
