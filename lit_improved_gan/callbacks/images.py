@@ -2,17 +2,11 @@
 
 from pathlib import Path
 
-import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
-__all__ = ["grid_of", "log_image", "save_png", "to_uint8"]
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8 in 0..255, rounded to the nearest level, values outside cut off."""
-    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+__all__ = ["grid_of", "log_image", "save_png"]
 
 
 def grid_of(images: Tensor, columns: int) -> Tensor:

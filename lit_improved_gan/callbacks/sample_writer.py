@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
-from lit_improved_gan.callbacks.images import to_uint8
+from lit_improved_gan.metrics import to_levels
 
 __all__ = ["SampleWriter"]
 
@@ -59,7 +59,7 @@ class SampleWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Write the PNG files of one batch."""
-        images, path = to_uint8(prediction).cpu(), self._path(trainer)
+        images, path = to_levels(prediction).cpu(), self._path(trainer)
         for number, image in zip(batch.tolist(), images, strict=True):
             to_pil_image(image).save(path / f"{number:06d}.png")
         self._images.append(images)

@@ -4,7 +4,7 @@ from lit_improved_gan.metrics.classifier_score import ClassifierScore
 from lit_improved_gan.metrics.extractor import FeatureExtractor
 from lit_improved_gan.metrics.feature_metric import FeatureMetric
 from lit_improved_gan.metrics.frechet_inception_distance import FrechetInceptionDistance, frechet_distance
-from lit_improved_gan.metrics.images import to_uint8
+from lit_improved_gan.metrics.images import to_levels, to_uint8
 from lit_improved_gan.metrics.inception import InceptionFeatures
 from lit_improved_gan.metrics.inception_score import InceptionScore
 from lit_improved_gan.metrics.kernel_inception_distance import KernelInceptionDistance, squared_discrepancy
@@ -31,5 +31,6 @@ __all__ = [
     "load_classifier",
     "precision_recall_density_coverage",
     "squared_discrepancy",
+    "to_levels",
     "to_uint8",
 ]

@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor
 
-__all__ = ["to_uint8"]
+__all__ = ["to_levels", "to_uint8"]
+
+
+def to_levels(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8 in 0..255, rounded to the nearest level, values outside cut off."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -31,5 +36,5 @@ def to_uint8(images: Tensor) -> Tensor:
                     f"Images of type float should be in [-1, 1]. Found {low:.4g} to {high:.4g}: "
                     "scale them, or give uint8 in 0..255."
                 )
-        images = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        images = to_levels(images)
     return images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1)

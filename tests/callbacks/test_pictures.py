@@ -7,7 +7,8 @@ from torchvision.io import read_image
 
 from lit_improved_gan.callbacks import Curves, SampleGrid, SampleWriter
 from lit_improved_gan.callbacks.curves import plot_curves
-from lit_improved_gan.callbacks.images import grid_of, to_uint8
+from lit_improved_gan.callbacks.images import grid_of
+from lit_improved_gan.metrics import to_levels
 
 
 def test_grids_are_named_by_batch_and_leave_training_alone(foreign, loader, make_trainer, tmp_path) -> None:
@@ -39,7 +40,7 @@ def test_a_module_that_cannot_sample_is_refused(foreign, loader, make_trainer) -
 
 
 def test_pixels_are_rounded_and_cut_off_not_wrapped() -> None:
-    assert to_uint8(torch.tensor([-1.2, -1.0, 0.0, 0.999, 1.0, 1.5])).tolist() == [0, 0, 128, 255, 255, 255]
+    assert to_levels(torch.tensor([-1.2, -1.0, 0.0, 0.999, 1.0, 1.5])).tolist() == [0, 0, 128, 255, 255, 255]
 
 
 def test_large_images_are_not_enlarged() -> None:
