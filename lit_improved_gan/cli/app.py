@@ -3,7 +3,7 @@
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 import yaml
@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lit_improved_gan.callbacks import GracefulInterrupt, RunProgress
 from lit_improved_gan.cli.checkpoint import changed_data, check_left_to_do, check_overridden, read_checkpoint
 from lit_improved_gan.cli.config_files import config_files
-from lit_improved_gan.cli.errors import UserError, shorten
+from lit_improved_gan.cli.errors import OneMessage, UserError
 from lit_improved_gan.cli.loggers import RunCSVLogger, close
 from lit_improved_gan.cli.machine import prepare_machine
 from lit_improved_gan.cli.options import check_options
@@ -32,15 +32,8 @@ from lit_improved_gan.cli.seeds import check_seeds, check_seeds_of, side_by_side
 __all__ = ["App"]
 
 
-class Parser(LightningArgumentParser):
-    """Says what is wrong in one message, without the usage; takes no abbreviated options."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise it as a user error."""
-        raise UserError(shorten(message)) from ex
+class Parser(OneMessage, LightningArgumentParser):
+    """The command line's."""
 
 
 class SaveConfig(SaveConfigCallback):

@@ -1,8 +1,9 @@
 """How the command line says what is wrong."""
 
 import re
+from typing import Any, NoReturn
 
-__all__ = ["RunError", "UserError", "shorten"]
+__all__ = ["OneMessage", "RunError", "UserError", "shorten"]
 
 _NOISE = (  # what jsonargparse says of every alternative type that did not fit
     "Does not validate against",
@@ -50,3 +51,14 @@ def shorten(message: str) -> str:
         elif not re.search(r"Namespace\(|<|class_path", given[1]):
             kept.append(f"(given: {given[1]})")
     return " ".join(kept)
+
+
+class OneMessage:
+    """Of a parser: says what is wrong in one message, without the usage; takes no abbreviated options."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)  # type: ignore[call-arg]  # the parser's
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise it as a user error."""
+        raise UserError(shorten(message)) from ex

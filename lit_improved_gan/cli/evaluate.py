@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from torch import Tensor
 from tqdm import tqdm
 
-from lit_improved_gan.cli.errors import UserError, shorten
+from lit_improved_gan.cli.errors import OneMessage, UserError, shorten
 from lit_improved_gan.cli.image_source import ImageSource, image_source
 from lit_improved_gan.metrics import (
     FeatureExtractor,
@@ -85,12 +85,8 @@ def evaluate(
         metric.expect(*counts)
     with torch.no_grad():
         if real is not None:
-            _update_real(
-                chosen,
-                sources[1],
-                RealStatistics(Path(cache) if cache else cache_folder(), sources[1].content),
-                batch_size,
-            )
+            kept = RealStatistics(Path(cache) if cache else cache_folder(), sources[1].content)
+            _update_real(chosen, sources[1], kept, batch_size)
         _update(chosen, sources[0], batch_size, real=False)
         found: dict[str, Tensor] = {}
         for metric in chosen:
@@ -143,12 +139,8 @@ def _update(metrics: list[FeatureMetric], source: ImageSource, batch_size: int, 
             bar.update(len(images))
 
 
-class _Parser(ArgumentParser):
-    """Says what is wrong in one message; takes no abbreviated options."""
-
-    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        """Raise it as a user error."""
-        raise UserError(shorten(message)) from ex
+class _Parser(OneMessage, ArgumentParser):
+    """The command's."""
 
 
 def main(args: list[str]) -> int:
@@ -160,7 +152,7 @@ def main(args: list[str]) -> int:
     Raises:
         UserError: what is wrong with the input.
     """
-    parser = _Parser(prog="lit-improved-gan evaluate", description=evaluate.__doc__, allow_abbrev=False)
+    parser = _Parser(prog="lit-improved-gan evaluate", description=evaluate.__doc__)
     parser.add_argument("-c", "--config", action="config", help="YAML file of the options.")
     parser.add_function_arguments(evaluate)
     options = parser.parse_args(args)

@@ -25,11 +25,14 @@ class ImageSource(ABC):
 
     Attributes:
         name: what a person calls them.
-        content: names them by their content.
     """
 
     name: str
-    content: str
+
+    @property
+    @abstractmethod
+    def content(self) -> str:
+        """Names them by their content."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -42,7 +45,11 @@ class ImageSource(ABC):
 
 class _Tensor(ImageSource):
     def __init__(self, images: Tensor, name: str) -> None:
-        self.images, self.name, self.content = images, name, content_of(images)
+        self.images, self.name = images, name
+
+    @property
+    def content(self) -> str:
+        return content_of(self.images)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -58,7 +65,7 @@ class _Folder(ImageSource):
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
         if not files:
             raise UserError(f"There are no images in {folder}: no file ends with {', '.join(sorted(_SUFFIXES))}.")
-        digest = hashlib.sha256()
+        self.name = str(folder)
         self.files: list[Path] = []
         self.skipped: list[Path] = []
         shape: tuple[int, ...] = ()
@@ -81,9 +88,14 @@ class _Folder(ImageSource):
                     f"Images of a folder should be of one size and number of channels. Found {shape} in "
                     f"{self.files[0]}, and {found} in {path}."
                 )
-            digest.update(path.read_bytes())
             self.files.append(path)
-        self.name, self.content = str(folder), f"{len(self.files)}-{digest.hexdigest()[:16]}"
+
+    @property
+    def content(self) -> str:
+        digest = hashlib.sha256()
+        for path in self.files:
+            digest.update(path.read_bytes())
+        return f"{len(self.files)}-{digest.hexdigest()[:16]}"
 
     def __len__(self) -> int:
         return len(self.files)
