@@ -70,19 +70,12 @@ def main() -> None:
     extractor = InceptionFeatures(options.weights)
     extractor.want("768")
     first = features(extractor, train[:n], options.features, "train")
-    sets = {
-        "test": lambda: features(extractor, test[:n], options.features, "test"),
-        "other training images": lambda: features(extractor, train[n : 2 * n], options.features, "other"),
-    }
-    for strength in STRENGTHS:
-        name = f"noise{strength}"
-        sets[f"the same with noise of {strength} levels"] = lambda strength=strength, name=name: features(
-            extractor, noisy(train[:n], strength), options.features, name
-        )
+    sets = [("test", "test", test[:n]), ("other training images", "other", train[n : 2 * n])]
+    sets += [(f"the same with noise of {s} levels", f"noise{s}", noisy(train[:n], s)) for s in STRENGTHS]
     rows = {}
-    for name, make in sets.items():
-        rows[name] = distance(first, make())
-        print(f"| {name} | {rows[name]:.4f} |", flush=True)
+    for title, name, images in sets:
+        rows[title] = distance(first, features(extractor, images, options.features, name))
+        print(f"| {title} | {rows[title]:.4f} |", flush=True)
     result = {
         "command": f"python benchmarks/fid_real.py --images {n}",
         "features": extractor.fingerprint,

@@ -71,11 +71,9 @@ class UpdatingModule(CountingModule):
             for compute in losses:
                 found = compute()
                 with torch.autocast(self.device.type, enabled=False):  # Lightning's covers the whole training step
-                    self.manual_backward(found[loss] / len(losses) if len(losses) > 1 else found[loss])
+                    self.manual_backward(found[loss] / len(losses))
                 for name, value in found.items():
-                    logs[name] = (
-                        logs[name] + value.detach() / len(losses) if name in logs else value.detach() / len(losses)
-                    )
+                    logs[name] = logs.get(name, 0) + value.detach() / len(losses)
             self._loss = logs[loss]
             with nullcontext() if counted else uncounted(optimizer):
                 optimizer.step()
@@ -84,12 +82,12 @@ class UpdatingModule(CountingModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the gradient, which is no longer scaled here, and check that it is finite."""
         optimizers: Any = self.trainer.optimizers
-        player = PLAYERS[[id(one) for one in optimizers].index(id(optimizer))]
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = get_total_norm(gradients)
+        player = PLAYERS[optimizers.index(optimizer)]
+        weights = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = get_total_norm([p.grad for p in weights if p.grad is not None])
         limit = getattr(self, f"{player}_clip")
         if limit is not None:
-            clip_grads_with_norm_([p for group in optimizer.param_groups for p in group["params"]], limit, norm)
+            clip_grads_with_norm_(weights, limit, norm)
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None  # it skips what is not finite
         self._unread.append(_Seen(self.batches + 1, player, self._loss, None if scaled else norm))
         if self.read_at_once:
