@@ -4,7 +4,6 @@ This file is also what the two processes run.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from helpers.processes import run_processes
 from torch import Tensor
 
 from lit_improved_gan.losses import (
@@ -96,19 +96,7 @@ def process(rank: int, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> list[tuple[dict[str, tuple[Tensor, Tensor]], dict[str, Tensor | int]]]:
-    folder = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    both = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=environment, stderr=subprocess.PIPE)
-        for rank in range(WORLD)
-    ]
-    try:
-        errors = [one.communicate(timeout=120)[1].decode() for one in both]
-    finally:
-        for one in both:
-            one.kill()
-    assert [one.returncode for one in both] == [0, 0], errors
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return run_processes(__file__, WORLD, tmp_path_factory.mktemp("ranks"), timeout=120)
 
 
 @pytest.mark.parametrize("name", cases())

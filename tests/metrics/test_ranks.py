@@ -4,7 +4,6 @@ This file is also what the processes run.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from helpers.processes import run_processes
 from torch import Tensor
 
 from lit_improved_gan.metrics import (
@@ -86,19 +86,7 @@ def process(rank: int, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    processes = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=environment, stderr=subprocess.PIPE)
-        for rank in range(WORLD)
-    ]
-    try:
-        errors = [one.communicate(timeout=240)[1].decode() for one in processes]
-    finally:
-        for one in processes:
-            one.kill()
-    assert [one.returncode for one in processes] == [0] * WORLD, errors
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return run_processes(__file__, WORLD, tmp_path_factory.mktemp("ranks"), timeout=240)
 
 
 @pytest.fixture(scope="module")
