@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_improved_gan.data.labels import labelled_rows
+from lit_improved_gan.data.resident import Rows, fits
 from lit_improved_gan.data.streams import BatchDataset, BatchSampler, Stream
 from lit_improved_gan.seeding import current_seed, permutation
 from lit_improved_gan.types import LabelledBatch
@@ -80,6 +81,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.seeds = seeds
         self.order_seed: int | None = None
         self.training_set: Images | None = None
+        self._resident: Images | None = None
 
     # --- what a data set defines ---
 
@@ -224,7 +226,12 @@ class ImageDataModule(LightningDataModule, ABC):
                 f"{main} images on {world} process(es), and there are {available}. Choose a smaller batch."
             )
         updates = {name: wanted.get(name, 1) for name in streams}
-        make = partial(_train_batch, self._training_set(), streams, updates, self.batch_size, rank, world, bool(wanted))
+        data, device = self._training_set(), getattr(getattr(self.trainer, "strategy", None), "root_device", None)
+        self._resident = None
+        stays = device is not None and fits(data.images.numel(), device)
+        make = partial(
+            _train_batch, None if stays else data, streams, updates, self.batch_size, rank, world, bool(wanted)
+        )
         # without a module that counts batches, epochs repeat the same order only if the module is asked for it
         return self._loader(make, length, lambda: int(getattr(module, "batches", getattr(module, "global_step", 0))))
 
@@ -260,8 +267,12 @@ class ImageDataModule(LightningDataModule, ABC):
         return self._loader(partial(_numbers, numbers), len(numbers), lambda: 0)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Turn uint8 images into floats in [-1, 1], on the device."""
+        """Turn uint8 images, or their rows in the training set, into floats in [-1, 1], on the device."""
         dtype = self.trainer.lightning_module.dtype if self.trainer else torch.float32
+        if isinstance(batch, Rows):
+            if self._resident is None:
+                self._resident = Images(*(part.to(batch.rows.device) for part in self._training_set()))
+            batch = _gather(self._resident, batch)
         if isinstance(batch, LabelledBatch):
             return LabelledBatch(_to_float(batch.images, dtype), batch.labels)
         if isinstance(batch, dict):
@@ -274,8 +285,13 @@ def _to_float(images: Tensor, dtype: torch.dtype | str = torch.float32) -> Tenso
     return images.to(dtype).div_(127.5).sub_(1)
 
 
+def _gather(data: Images, part: Rows) -> Tensor | LabelledBatch:
+    images = data.images[part.rows]
+    return LabelledBatch(images, data.labels[part.rows]) if part.labelled else images
+
+
 def _train_batch(
-    data: Images,
+    data: Images | None,
     streams: dict[str, list[Stream]],
     updates: dict[str, int],
     batch_size: int,
@@ -288,9 +304,8 @@ def _train_batch(
     for name, members in streams.items():
         size = updates[name] * batch_size * world
         parts = [stream.take(number * size, size)[rank::world].view(updates[name], batch_size) for stream in members]
-        rows = torch.stack(parts, 1).flatten()  # for each update, a part for each member
-        images = data.images[rows]
-        batch[name] = LabelledBatch(images, data.labels[rows]) if name == "labelled" else images
+        rows = Rows(torch.stack(parts, 1).flatten(), name == "labelled")  # for each update, a part for each member
+        batch[name] = rows if data is None else _gather(data, rows)
     return batch if named else batch["labelled"]
 
 

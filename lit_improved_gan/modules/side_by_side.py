@@ -72,6 +72,7 @@ class _SideBySide(AdversarialModule):
             discriminator_average=first.discriminator_average.rate,
             generator_accumulation=first.generator_accumulation,
             discriminator_accumulation=first.discriminator_accumulation,
+            cuda_graphs=first.cuda_graphs,
             init_images=first.init_images,
             seed=first.seed,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
+from lit_improved_gan.modules.captured import CapturedGradient
 from lit_improved_gan.modules.counting import CountingModule, uncounted
 
 __all__ = ["DivergedError", "UpdatingModule", "check_clip"]
@@ -38,25 +40,34 @@ class UpdatingModule(CountingModule):
     Attributes:
         discriminator_clip: largest norm of D's gradient, above which it is scaled down; ``None``: any.
         generator_clip: the same of G's.
+        cuda_graphs: whether the computation of a gradient is captured once and replayed.
     """
 
     discriminator_clip: float | None = None
     generator_clip: float | None = None
+    cuda_graphs: bool = False
 
     def __init__(self, seed: int | None) -> None:
         super().__init__(seed)
         self._loss = torch.zeros(())
         self._unread: list[_Seen] = []
+        self._captured: dict[str, CapturedGradient] = {}
 
     def update(
-        self, optimizer: LightningOptimizer, loss: str, losses: Sequence[Callable[[], dict[str, Tensor]]], counted: bool
+        self,
+        optimizer: LightningOptimizer,
+        loss: str,
+        compute: Callable[..., dict[str, Tensor]],
+        parts: Sequence[tuple[Any, ...]],
+        counted: bool,
     ) -> dict[str, Tensor]:
         """One update of one player; the other's weights are constants.
 
         Args:
             optimizer: the player's.
             loss: the name of what is minimised.
-            losses: compute the losses by name, each of a part of the data; their mean is minimised.
+            compute: maps a part of the data to the losses by name.
+            parts: its arguments for each part; the mean of their losses is minimised.
             counted: whether ``global_step`` moves.
 
         Returns:
@@ -65,18 +76,30 @@ class UpdatingModule(CountingModule):
         Raises:
             DivergedError: a loss or the gradient is not finite.
         """
-        logs: dict[str, Tensor] = {}
+        gradient = partial(self._gradient, loss, compute)
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
-            for compute in losses:
-                found = compute()
-                with torch.autocast(self.device.type, enabled=False):  # Lightning's covers the whole training step
-                    self.manual_backward(found[loss] / len(losses))
-                for name, value in found.items():
-                    logs[name] = logs.get(name, 0) + value.detach() / len(losses)
+            if self.cuda_graphs:
+                captured = self._captured.setdefault(loss, CapturedGradient())
+                weights = [p for group in optimizer.param_groups for p in group["params"]]
+                logs = captured(gradient, list(parts), weights, getattr(self, "real_target", None))
+            else:
+                logs = gradient(parts)
             self._loss = logs[loss]
             with nullcontext() if counted else uncounted(optimizer):
                 optimizer.step()
+        return logs
+
+    def _gradient(
+        self, loss: str, compute: Callable[..., dict[str, Tensor]], parts: Sequence[tuple[Any, ...]]
+    ) -> dict[str, Tensor]:
+        logs: dict[str, Tensor] = {}
+        for part in parts:
+            found = compute(*part)
+            with torch.autocast(self.device.type, enabled=False):  # Lightning's covers the whole training step
+                self.manual_backward(found[loss] / len(parts))
+            for name, value in found.items():
+                logs[name] = logs.get(name, 0) + value.detach() / len(parts)
         return logs
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
