@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._inductor.config
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.datasets.mnist import read_image_file, read_label_file
@@ -192,6 +193,7 @@ def main() -> None:
     )
     members = [(labels, seed) for labels in options.labels for seed in options.seeds]
     if options.compile:
+        torch._inductor.config.fallback_random = True  # torch's own generator makes four numbers at once
         for name in ("discriminate", "generate", "adam"):
             globals()[name] = torch.compile(globals()[name])
     runs = Runs(train, members, options.device)
