@@ -51,7 +51,7 @@ class _Closeness(torch.autograd.Function):
         by_kernel = _by_kernel(rows)
         others = by_kernel if columns is rows else _by_kernel(columns)
         closeness = rows.new_empty(rows.shape[1], len(rows), len(columns))
-        for part in _parts(closeness):
+        for part in _parts(closeness, rows.shape[2]):
             torch.exp(-torch.cdist(by_kernel[part], others[part], p=1.0), out=closeness[part])
         closeness.diagonal(first, 1, 2)[:, : len(rows)].zero_()
         return (closeness @ groups).transpose(0, 1), closeness
@@ -93,7 +93,7 @@ class _Closeness(torch.autograd.Function):
         gradient, by_kernel = gradient.transpose(0, 1), _by_kernel(rows)
         others = by_kernel if same else _by_kernel(columns)
         on_rows, on_columns = torch.empty_like(by_kernel), None if same else torch.empty_like(others)
-        for part in _parts(closeness):
+        for part in _parts(closeness, rows.shape[2]):
             weights = (gradient[part] @ groups.T).mul_(closeness[part]).neg_()
             if same:
                 weights = weights + weights.transpose(1, 2)
@@ -107,10 +107,10 @@ def _by_kernel(m: Tensor) -> Tensor:
     return m.detach().transpose(0, 1).contiguous()
 
 
-def _parts(closeness: Tensor) -> Iterator[slice]:
-    """Kernels that are worked on at a time: few enough to stay in a processor's cache."""
+def _parts(closeness: Tensor, kernel_dim: int) -> Iterator[slice]:
+    """Kernels worked on at a time: few enough for a processor's cache, or for all differences that CUDA's sums make."""
     kernels, n, m = closeness.shape
-    step = max(1, (2**24 if closeness.is_cuda else 2**17) // max(1, n * m))
+    step = max(1, (2**24 // kernel_dim if closeness.is_cuda else 2**17) // max(1, n * m))
     yield from (slice(start, start + step) for start in range(0, kernels, step))
 
 

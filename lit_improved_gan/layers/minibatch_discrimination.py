@@ -156,9 +156,8 @@ class MinibatchDiscrimination(nn.Module):
         if self.reduction == "sum":
             return closeness
         world = world_size() if self.across_ranks else 1
-        sizes = torch.tensor([len(m)] if groups is None else list(groups), device=m.device)
-        others = (sizes * world - 1).clamp(min=1).repeat_interleave(sizes)
-        return closeness / others.unsqueeze(1)
+        sizes = [len(m)] if groups is None else groups
+        return closeness / torch.cat([closeness.new_full((size, 1), max(size * world - 1, 1)) for size in sizes])
 
     def forward(self, x: Tensor, groups: Sequence[int] | None = None) -> Tensor:
         """Append the closeness.

@@ -117,15 +117,15 @@ def test_finite_at_large_logits(name: str, dtype: torch.dtype) -> None:
             assert all(bool(gradient.isfinite().all()) for gradient in gradients if gradient is not None)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)], ids=str)
 @pytest.mark.parametrize("outputs", [1, 10])
-def test_r1_is_the_same(outputs: int, dtype: torch.dtype) -> None:
-    """Its gradient is a second derivative, here through minibatch discrimination, too."""
+def test_r1_is_the_same(outputs: int, dtype: torch.dtype, tolerance: float) -> None:
+    """Its gradient is a second derivative, here through minibatch discrimination, too, which costs float32 a digit."""
     torch.manual_seed(0)
     layer = partial(MinibatchDiscrimination, num_kernels=5, kernel_dim=3)
     network = MLPDiscriminator((1, 8, 8), outputs, (20, 12), 0.0, 0.0, minibatch_discrimination=layer)
     network.initialize(torch.rand(50, 1, 8, 8) * 2 - 1)
-    check_same(R1Penalty(2.0), network, torch.rand(16, 1, 8, 8) * 2 - 1, dtype=dtype)
+    check_same(R1Penalty(2.0), network, torch.rand(16, 1, 8, 8) * 2 - 1, dtype=dtype, tolerance=tolerance)
 
 
 @pytest.mark.parametrize("outputs", [1, 10])

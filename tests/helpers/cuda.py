@@ -55,12 +55,14 @@ def assert_close(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], to
         assert error <= tolerance, f"{name}: {error:.3g} > {tolerance:g}"
 
 
-def check_same(function: Callable[..., Tensor], *inputs: Any, dtype: torch.dtype) -> None:
+def check_same(
+    function: Callable[..., Tensor], *inputs: Any, dtype: torch.dtype, tolerance: float | None = None
+) -> None:
     """The device says what the CPU says."""
     found = values(function, *inputs, device=DEVICE, dtype=dtype, autocast=False)
     expected = values(function, *inputs, device="cpu", dtype=dtype, autocast=False)
     assert any(name.startswith("gradient") for name in expected)
-    assert_close(found, expected, TOLERANCES[dtype])
+    assert_close(found, expected, tolerance or TOLERANCES[dtype])
 
 
 def check_mixed(function: Callable[..., Tensor], *inputs: Any, tolerance: float = MIXED_TOLERANCE) -> None:
