@@ -157,7 +157,8 @@ class MinibatchDiscrimination(nn.Module):
             return closeness
         world = world_size() if self.across_ranks else 1
         sizes = [len(m)] if groups is None else groups
-        return closeness / torch.cat([closeness.new_full((size, 1), max(size * world - 1, 1)) for size in sizes])
+        others = torch.cat([closeness.new_full((size, 1), max(size * world - 1, 1)) for size in sizes])
+        return closeness / others
 
     def forward(self, x: Tensor, groups: Sequence[int] | None = None) -> Tensor:
         """Append the closeness.

@@ -135,8 +135,8 @@ def test_planted_errors_are_found(monkeypatch, function, check, old: str, new: s
 
 def test_kernels_worked_on_in_parts(monkeypatch) -> None:
     plant(monkeypatch, closeness._parts, "2**17", "40")
-    assert len(list(closeness._parts(torch.empty(4, 4, 4)))) == 2
-    assert [part.stop - part.start for part in closeness._parts(torch.empty(3, 7, 7))] == [1, 1, 1]
+    assert len(list(closeness._parts(torch.empty(4, 4, 4), 5))) == 2
+    assert [part.stop - part.start for part in closeness._parts(torch.empty(3, 7, 7), 5)] == [1, 1, 1]
     check()
     check_part()
     check_joint()
@@ -145,7 +145,7 @@ def test_kernels_worked_on_in_parts(monkeypatch) -> None:
 def test_a_batch_that_takes_several_parts() -> None:
     torch.manual_seed(0)
     m, upstream = torch.randn(120, 20, 3, dtype=torch.float64, requires_grad=True), torch.randn(120, 20).double()
-    assert len(list(closeness._parts(torch.empty(20, 120, 120)))) > 1
+    assert len(list(closeness._parts(torch.empty(20, 120, 120), 5))) > 1
     plain = closeness._plain(m, m, 0, torch.ones(120, 1, dtype=torch.float64)).squeeze(2)
     found = minibatch_closeness(m)
     torch.testing.assert_close(found, plain, rtol=1e-12, atol=1e-12)

@@ -88,7 +88,7 @@ LAYER = MinibatchDiscrimination
         (LAYER.project, check, "dim=0", "dim=1"),
         (LAYER._closeness, check, "closeness / others", "-closeness / others"),
         (LAYER._closeness, check, "* world - 1", "* world"),
-        (LAYER._closeness, check, "others.unsqueeze(1)", "others.unsqueeze(0)"),
+        (LAYER._closeness, check, "/ others", "/ others.T"),
         (LAYER.forward, check, "+ self.bias", "- self.bias"),
         (LAYER.forward, check, "+ self.bias", "+ 2 * self.bias"),
         (LAYER.forward, check, "cat([x, closeness.to(x.dtype)]", "cat([closeness.to(x.dtype), x]"),
