@@ -7,7 +7,8 @@ error and in speed. It is written from the description of the script (PAPER sect
 two players' losses, weight normalisation, batch norm, noise and Adam are spelt out. The labelled subsets are those
 that the library chooses by the same seeds; weights, order and noise are drawn on their own. On a GPU the step is one
 CUDA graph. Nothing is chosen by the test set: the error is that of the averaged weights after the last epoch. Writes
-the curve of each run as JSON to --output; with --until, stops after that many seconds.
+the curve of each run as JSON to --output, and a picture of it beside; with --until, stops after that many seconds.
+--draw draws what --output holds.
 """
 
 import argparse
@@ -167,6 +168,31 @@ class Runs:
         return (probabilities.argmax(2) != test[1].to(self.device)).sum(1).tolist(), probabilities
 
 
+def draw(path: Path) -> None:
+    """The averaged weights' error of every run over the epochs."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    result = json.loads(path.read_text())
+    numbers = sorted({labels for labels, _ in result["members (labels, seed)"]})
+    figure, axes = plt.subplots(1, len(numbers), figsize=(5 * len(numbers), 3.5), sharey=True, squeeze=False)
+    epochs = [point["epoch"] for point in result["curve"]]
+    for axis, labels in zip(axes[0], numbers, strict=True):
+        for i, (count, seed) in enumerate(result["members (labels, seed)"]):
+            if count == labels:
+                axis.semilogy(epochs, [point["averaged"][i] for point in result["curve"]], label=f"seed {seed}", lw=1)
+        axis.set(title=f"{labels} labels", xlabel="epoch", yticks=[100, 200, 500, 1000, 2000], ylim=(70, 3000))
+        axis.get_yaxis().set_major_formatter("{x:.0f}")
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("wrong of 10,000 test digits")
+    axes[0][-1].legend(fontsize=7, ncols=2)
+    figure.tight_layout()
+    figure.savefig(path.with_suffix(".png"), dpi=90)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/MNIST/raw"), help="the folder of the four files")
@@ -180,7 +206,10 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="fuse what is not a product by torch.compile")
     parser.add_argument("--until", type=float, default=float("inf"), help="seconds")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--draw", action="store_true", help="only draw --output")
     options = parser.parse_args()
+    if options.draw:
+        return draw(options.output)
     started = time.perf_counter()
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = options.tf32
@@ -255,7 +284,7 @@ def main() -> None:
                 "curve": curve,
                 "ensembles": dict(zip(options.labels, ensembles, strict=True)),
                 "options": {
-                    name: str(value) for name, value in vars(options).items() if name not in ("output", "data")
+                    name: str(value) for name, value in vars(options).items() if name not in ("output", "data", "draw")
                 },
                 "times": times,
                 "seconds": time.perf_counter() - started,
@@ -266,6 +295,7 @@ def main() -> None:
             options.output.write_text(json.dumps(result) + "\n")
         if last:
             break
+    return draw(options.output)
 
 
 if __name__ == "__main__":

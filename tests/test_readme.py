@@ -78,3 +78,24 @@ def test_the_errors_on_mnist_are_the_committed_result() -> None:
     for run in runs:
         assert run["epochs"] == 300
         assert f"{run['labels']} labels, seed {run['seed']}: {run['wrong']} " in README
+
+
+def test_the_ten_subsets_are_the_committed_result() -> None:
+    result = json.loads((RESULTS / "gpu" / "bare_mnist_ssl.json").read_text())
+    text = (ROOT / "docs" / "semi-supervised.md").read_text()
+    last = result["curve"][-1]
+    assert last["epoch"] == 300
+    for labels in (50, 100):
+        runs = zip(result["members (labels, seed)"], last["averaged"], strict=True)
+        wrong = sorted(value for (count, _), value in runs if count == labels)
+        assert len(wrong) == 10
+        row = f"| {labels} | {mean(wrong):.0f} +- {stdev(wrong):.0f} | {', '.join(map(str, wrong))} | "
+        assert row + f"{result['ensembles'][str(labels)]} | " in text
+    assert f"{mean(wrong):.0f} +- {stdev(wrong):.0f} wrong over ten subsets" in README
+
+
+def test_the_times_on_a_gpu_are_the_committed_result() -> None:
+    text = (ROOT / "docs" / "semi-supervised.md").read_text()
+    devices = json.loads((RESULTS / "gpu" / "gpu_step.json").read_text()).values()
+    for columns in zip(*(device["rows"] for device in devices), strict=True):
+        assert "| " + " | ".join(f"{row['ms']:.1f}" for row in columns) + " |" in text
