@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from lit_improved_gan.precision import wide
+
 __all__ = ["BatchNormWithoutGain"]
 
 
@@ -20,6 +22,10 @@ class BatchNormWithoutGain(nn.BatchNorm2d):
     def __init__(self, num_features: int) -> None:
         super().__init__(num_features, eps=1e-6)
         self.weight.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x``, with statistics in float32 or wider."""
+        return super().forward(wide(x)).to(x.dtype)
 
     def _check_input_dim(self, x: Tensor) -> None:
         if x.dim() not in {2, 4}:

@@ -162,3 +162,12 @@ def test_a_checkpoint_is_loaded_into_members_of_its_seeds(tmp_path) -> None:
         SideBySideGAN.load_from_checkpoint(
             tmp_path / "side.ckpt", members=[member(GAN, seed) for seed in reversed(SEEDS)]
         )
+
+
+def test_members_train_and_sample_in_mixed_precision() -> None:
+    stacked = SideBySideSemiSupervisedGAN([member(SemiSupervisedGAN, seed) for seed in SEEDS])
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = Trainer(max_steps=2, accelerator="cpu", precision="bf16-mixed", limit_val_batches=0, **off)
+    trainer.fit(stacked, DigitsDataModule(batch_size=40, labels_per_class=3, seeds=SEEDS))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert stacked.sample(4).isfinite().all()
