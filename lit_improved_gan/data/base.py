@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_improved_gan.data.labels import labelled_rows
-from lit_improved_gan.data.resident import Rows, fits
 from lit_improved_gan.data.streams import BatchDataset, BatchSampler, Stream
+from lit_improved_gan.data.training_batches import Rows, TrainingBatches, fits
 from lit_improved_gan.seeding import current_seed, permutation
 from lit_improved_gan.types import LabelledBatch
 
@@ -226,14 +226,16 @@ class ImageDataModule(LightningDataModule, ABC):
                 f"{main} images on {world} process(es), and there are {available}. Choose a smaller batch."
             )
         updates = {name: wanted.get(name, 1) for name in streams}
-        data, device = self._training_set(), getattr(getattr(self.trainer, "strategy", None), "root_device", None)
-        self._resident = None
-        stays = device is not None and fits(data.images.numel(), device)
-        make = partial(
-            _train_batch, None if stays else data, streams, updates, self.batch_size, rank, world, bool(wanted)
-        )
+        batches = TrainingBatches(streams, updates, self.batch_size, rank, world)
+        make = partial(_train_batch, batches, None if self._stays() else self._training_set(), bool(wanted))
         # without a module that counts batches, epochs repeat the same order only if the module is asked for it
         return self._loader(make, length, lambda: int(getattr(module, "batches", getattr(module, "global_step", 0))))
+
+    def _stays(self) -> bool:
+        """Whether the training images stay on the trainer's accelerator, so that a batch travels as its rows."""
+        self._resident = None
+        device = getattr(getattr(self.trainer, "strategy", None), "root_device", None)
+        return device is not None and fits(4 * self._training_set().images.numel(), device)
 
     def _loader(self, make: Any, length: int, first: Any) -> DataLoader[Any]:
         return DataLoader(
@@ -271,8 +273,9 @@ class ImageDataModule(LightningDataModule, ABC):
         dtype = self.trainer.lightning_module.dtype if self.trainer else torch.float32
         if isinstance(batch, Rows):
             if self._resident is None:
-                self._resident = Images(*(part.to(batch.rows.device) for part in self._training_set()))
-            batch = _gather(self._resident, batch)
+                images, labels = (part.to(batch.rows.device) for part in self._training_set())
+                self._resident = Images(_to_float(images, dtype), labels)
+            return _gather(self._resident, batch)
         if isinstance(batch, LabelledBatch):
             return LabelledBatch(_to_float(batch.images, dtype), batch.labels)
         if isinstance(batch, dict):
@@ -290,22 +293,9 @@ def _gather(data: Images, part: Rows) -> Tensor | LabelledBatch:
     return LabelledBatch(images, data.labels[part.rows]) if part.labelled else images
 
 
-def _train_batch(
-    data: Images | None,
-    streams: dict[str, list[Stream]],
-    updates: dict[str, int],
-    batch_size: int,
-    rank: int,
-    world: int,
-    named: bool,
-    number: int,
-) -> Any:
-    batch: dict[str, Any] = {}
-    for name, members in streams.items():
-        size = updates[name] * batch_size * world
-        parts = [stream.take(number * size, size)[rank::world].view(updates[name], batch_size) for stream in members]
-        rows = Rows(torch.stack(parts, 1).flatten(), name == "labelled")  # for each update, a part for each member
-        batch[name] = rows if data is None else _gather(data, rows)
+def _train_batch(batches: TrainingBatches, data: Images | None, named: bool, number: int) -> Any:
+    rows = batches(number)
+    batch = rows if data is None else {name: _gather(data, part) for name, part in rows.items()}
     return batch if named else batch["labelled"]
 
 

@@ -6,7 +6,8 @@ from lightning.pytorch import Trainer
 
 from lit_improved_gan import DigitsDataModule, SemiSupervisedGAN
 from lit_improved_gan.data import base
-from lit_improved_gan.data.resident import Rows, fits
+from lit_improved_gan.data.streams import Stream
+from lit_improved_gan.data.training_batches import Rows, TrainingBatches, fits
 from lit_improved_gan.networks import MLPDiscriminator, MLPGenerator
 
 
@@ -51,3 +52,20 @@ def test_only_an_accelerator_with_room_keeps_images(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 2000))
     assert fits(500, torch.device("cuda"))
     assert not fits(501, torch.device("cuda"))
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_rows_are_those_of_the_streams_one_batch_at_a_time(world: int) -> None:
+    rows = torch.arange(50)
+    streams = {"unlabelled": [Stream(rows, seed, "u") for seed in (0, 1)], "labelled": [Stream(rows[:7], 0, "l")] * 2}
+    updates = {"unlabelled": 2, "labelled": 1}
+    for rank in range(world):
+        batches = TrainingBatches(streams, updates, 4, rank, world)
+        for number in (0, 1, 31, 32, 33, 100, 5):
+            found = batches(number)
+            for name, members in streams.items():
+                size = updates[name] * 4 * world
+                parts = [stream.take(number * size, size)[rank::world].view(-1, 4) for stream in members]
+                expected = [part[update] for update in range(updates[name]) for part in parts]
+                assert torch.equal(found[name].rows, torch.cat(expected))
+                assert found[name].labelled == (name == "labelled")
