@@ -8,7 +8,8 @@ two players' losses, weight normalisation, batch norm, noise and Adam are spelt 
 that the library chooses by the same seeds; weights, order and noise are drawn on their own. On a GPU the step is one
 CUDA graph. Nothing is chosen by the test set: the error is that of the averaged weights after the last epoch. Writes
 the curve of each run as JSON to --output, and a picture of it beside; with --until, stops after that many seconds.
---draw draws what --output holds.
+--draw draws what --output holds. To try other settings, hold out training images by --val_size: they are judged in the
+place of the test set. The labels that wrong images have and get are counted over all runs at the end.
 """
 
 import argparse
@@ -26,15 +27,17 @@ from torch import Tensor
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from lit_improved_gan.data.labels import labelled_rows
+from lit_improved_gan.seeding import permutation
 
-BATCH, LR, BETA1, BETA2, EPS, RATE = 100, 3e-3, 0.5, 0.999, 1e-8, 1e-4
+BATCH, BETA1, BETA2, EPS, RATE = 100, 0.5, 0.999, 1e-8, 1e-4
 D_SIZES, G_SIZES = [784, 1000, 500, 250, 250, 250, 10], [100, 500, 500, 784]
 
 
 class Player:
     """The weights of one network of each of M runs, in one flat tensor, and the released Adam on it."""
 
-    def __init__(self, initial: dict[str, Tensor]) -> None:
+    def __init__(self, initial: dict[str, Tensor], lr: float) -> None:
+        self.lr = lr
         self.flat = torch.cat([value.flatten() for value in initial.values()])
         self.weights, start = {}, 0
         for name, value in initial.items():
@@ -51,22 +54,24 @@ class Player:
             gradient = torch.cat([g.flatten() for g in gradients])
             self.powers.mul_(self.betas)
             c1, c2 = (1 - self.powers).float().unbind()
-            adam(self.flat, self.mean, self.square, gradient, c1, c2)
+            adam(self.flat, self.mean, self.square, gradient, c1, c2, self.lr)
 
 
-def adam(flat: Tensor, mean: Tensor, square: Tensor, gradient: Tensor, c1: Tensor, c2: Tensor) -> None:
+def adam(flat: Tensor, mean: Tensor, square: Tensor, gradient: Tensor, c1: Tensor, c2: Tensor, lr: float) -> None:
     """Epsilon inside the root."""
     mean.mul_(BETA1).add_(gradient, alpha=1 - BETA1)
     square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
-    flat.sub_(LR * (mean / c1) / torch.sqrt(square / c2 + EPS))
+    flat.sub_(lr * (mean / c1) / torch.sqrt(square / c2 + EPS))
 
 
-def discriminate(w: dict[str, Tensor], gains: list[Tensor], x: Tensor, noise: bool) -> tuple[Tensor, Tensor]:
+def discriminate(
+    w: dict[str, Tensor], gains: list[Tensor], x: Tensor, noise: tuple[float, float] | None
+) -> tuple[Tensor, Tensor]:
     """Logits and the last hidden layer's activations of images ``(M, N, 784)`` in [0, 1]."""
     h = features = x
     for i in range(len(D_SIZES) - 1):
         if noise:
-            h = h + (0.5 if i else 0.3) * torch.randn_like(h)
+            h = h + noise[min(i, 1)] * torch.randn_like(h)
         direction = w[f"v{i}"]
         gain = w["gain"] if i == len(D_SIZES) - 2 else gains[i]
         h = torch.bmm(h, direction) * (gain / direction.square().sum(1, keepdim=True).sqrt()) + w[f"b{i}"]
@@ -91,7 +96,10 @@ def generate(w: dict[str, Tensor], z: Tensor) -> Tensor:
 class Runs:
     """M runs: each a labelled subset, two networks, and their training data."""
 
-    def __init__(self, train: tuple[Tensor, Tensor], members: list[tuple[int, int]], device: str) -> None:
+    def __init__(
+        self, train: tuple[Tensor, Tensor], members: list[tuple[int, int]], device: str, options: argparse.Namespace
+    ) -> None:
+        self.noise, self.unlabelled_weight = (options.input_noise, options.hidden_noise), options.unlabelled_weight
         self.images, self.labels = train[0].flatten(1).to(device), train[1].to(device)
         self.subsets = [labelled_rows(train[1], 10, count // 10, seed).to(device) for count, seed in members]
         m, self.device = len(members), device
@@ -100,7 +108,7 @@ class Runs:
             d[f"v{i}"] = torch.randn(m, a, b, device=device) * 0.1
         x = self.images[torch.rand(m, len(self.images), device=device).argsort(1)[:, :500]].float() / 255
         for i in range(len(D_SIZES) - 1):  # the data-dependent initialisation
-            x = x + (0.5 if i else 0.3) * torch.randn_like(x)
+            x = x + self.noise[min(i, 1)] * torch.randn_like(x)
             h = torch.bmm(x, d[f"v{i}"] / d[f"v{i}"].square().sum(1, keepdim=True).sqrt())
             std, mean = torch.std_mean(h, 1, keepdim=True, correction=0)
             gains.append(1 / std)
@@ -111,7 +119,7 @@ class Runs:
             g[f"w{i}"] = (torch.rand(m, a, b, device=device) * 2 - 1) * (6 / (a + b)) ** 0.5
             g[f"b{i}"] = torch.zeros(m, 1, b, device=device)
         g["gain"] = torch.ones(m, 1, 784, device=device)
-        self.gains, self.d, self.g = gains, Player(d), Player(g)
+        self.gains, self.d, self.g = gains, Player(d, options.d_lr), Player(g, options.g_lr)
         self.average, self.steps = torch.zeros_like(self.d.flat), 0
         self.order = torch.zeros(3, m, len(self.images) // BATCH, BATCH, dtype=torch.int64, device=device)
         self.at = torch.zeros(1, dtype=torch.int64, device=device)
@@ -135,17 +143,17 @@ class Runs:
         classes, m = self.labels[rows[0]], rows.shape[1]
         with torch.no_grad():
             fake = generate(self.g.weights, torch.rand(m, BATCH, 100, device=self.device))
-        logits, _ = discriminate(self.d.weights, self.gains, torch.cat([pixels[0], pixels[1], fake], 1), noise=True)
+        logits, _ = discriminate(self.d.weights, self.gains, torch.cat([pixels[0], pixels[1], fake], 1), self.noise)
         labelled, unlabelled, generated = logits.split(BATCH, 1)
         supervised = F.cross_entropy(labelled.flatten(0, 1), classes.flatten())
         real, false = torch.logsumexp(unlabelled, 2), torch.logsumexp(generated, 2)
         unsupervised = -0.5 * real.mean() + 0.5 * F.softplus(real).mean() + 0.5 * F.softplus(false).mean()
-        self.d.step(m * (supervised + unsupervised))
+        self.d.step(m * (supervised + self.unlabelled_weight * unsupervised))
         fake = generate(self.g.weights, torch.rand(m, BATCH, 100, device=self.device))
         with torch.no_grad():
             weights = {name: value.detach() for name, value in self.d.weights.items()}
-            _, on_real = discriminate(weights, self.gains, pixels[2], noise=True)
-        _, on_fake = discriminate(weights, self.gains, fake, noise=True)
+            _, on_real = discriminate(weights, self.gains, pixels[2], self.noise)
+        _, on_fake = discriminate(weights, self.gains, fake, self.noise)
         matching = (on_fake.mean(1) - on_real.mean(1)).square().mean()
         self.g.step(m * matching)
         with torch.no_grad():
@@ -163,7 +171,7 @@ class Runs:
         found = []
         for images in test[0].flatten(1).to(self.device).split(2000):
             x = (images.float() / 255).expand(len(self.subsets), -1, -1)
-            found.append(discriminate(weights, self.gains, x, noise=False)[0].softmax(2))
+            found.append(discriminate(weights, self.gains, x, None)[0].softmax(2))
         probabilities = torch.cat(found, 1)
         return (probabilities.argmax(2) != test[1].to(self.device)).sum(1).tolist(), probabilities
 
@@ -202,6 +210,12 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=600, help="of an epoch")
     parser.add_argument("--every_n_epochs", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--d_lr", type=float, default=3e-3)
+    parser.add_argument("--g_lr", type=float, default=3e-3)
+    parser.add_argument("--unlabelled_weight", type=float, default=1.0)
+    parser.add_argument("--input_noise", type=float, default=0.3)
+    parser.add_argument("--hidden_noise", type=float, default=0.5)
+    parser.add_argument("--val_size", type=int, default=0, help="training images held out, and judged")
     parser.add_argument("--tf32", action="store_true", help="products in TF32 on a GPU")
     parser.add_argument("--compile", action="store_true", help="fuse what is not a product by torch.compile")
     parser.add_argument("--until", type=float, default=float("inf"), help="seconds")
@@ -220,12 +234,18 @@ def main() -> None:
         )
         for part in ("train", "t10k")
     )
+    if options.val_size:  # the library's split
+        shuffled = permutation(len(train[1]), "validation split")
+        kept = torch.ones(len(train[1]), dtype=torch.bool)
+        kept[shuffled[: options.val_size]] = False
+        test = train[0][~kept], train[1][~kept]
+        train = train[0][kept], train[1][kept]
     members = [(labels, seed) for labels in options.labels for seed in options.seeds]
     if options.compile:
         torch._inductor.config.fallback_random = True  # torch's own generator makes four numbers at once
         for name in ("discriminate", "generate", "adam"):
             globals()[name] = torch.compile(globals()[name])
-    runs = Runs(train, members, options.device)
+    runs = Runs(train, members, options.device, options)
     runs.shuffle()
     replay = runs.step
     on_gpu = options.device.startswith("cuda")
@@ -279,7 +299,11 @@ def main() -> None:
                 int((p.mean(0).argmax(1).cpu() != test[1]).sum())
                 for p in probabilities.view(len(options.labels), -1, *probabilities.shape[1:])
             ]
+            chosen = probabilities.argmax(2).cpu()
+            pairs = torch.stack([test[1] * 10 + each for each in chosen])
+            counts = [torch.bincount(each, minlength=100).view(10, 10).fill_diagonal_(0).tolist() for each in pairs]
             result = {
+                "wrong by label and answer": counts,
                 "members (labels, seed)": members,
                 "curve": curve,
                 "ensembles": dict(zip(options.labels, ensembles, strict=True)),
