@@ -22,9 +22,9 @@ def check_samples(callback: str, module: Any) -> None:
 def numbered_samples(module: Any, numbers: Tensor, n: int, seed: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The images ``numbers`` of ``n`` samples, with their numbers, ``size`` at a time; where there are none, once none.
 
-    A module without ``sample_numbered`` makes all ``n`` at once.
+    A module without ``sample_numbered`` makes all ``n`` at once, in eval mode.
     """
-    everything = None if callable(getattr(module, "sample_numbered", None)) else module.sample(n, seed=seed)
+    everything = None if callable(getattr(module, "sample_numbered", None)) else _all_samples(module, n, seed)
     for part in numbers.split(size):
         if everything is not None:
             images = everything[part.to(everything.device)]
@@ -33,3 +33,14 @@ def numbered_samples(module: Any, numbers: Tensor, n: int, seed: int, size: int)
         else:
             images = module.sample_numbered(torch.zeros(1, dtype=torch.int64), seed)[:0]
         yield part.to(images.device), images
+
+
+def _all_samples(module: Any, n: int, seed: int) -> Tensor:
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        samples: Tensor = module.sample(n, seed=seed)
+    finally:
+        for part, training in modes:
+            part.training = training
+    return samples

@@ -32,8 +32,8 @@ def evaluate(
     real: str | None = None,
     num_samples: int | None = None,
     weights: str | None = None,
-    mode: Literal["tf1", "torchmetrics"] = "tf1",
-    layer: Literal["64", "192", "768", "2048"] = "2048",
+    mode: Literal["tf1", "torchmetrics"] | None = None,
+    layer: Literal["64", "192", "768", "2048"] | None = None,
     extractor: FeatureExtractor | None = None,
     metrics: list[Callable[[FeatureExtractor], FeatureMetric]] | None = None,
     batch_size: int = 50,
@@ -50,8 +50,8 @@ def evaluate(
         real: what they are measured against, of the same kinds; without it only the Inception score is taken.
         num_samples: the first images of both, >= 2; by default all.
         weights: file of the Inception network's weights, see InceptionFeatures.
-        mode: how images are resized for the Inception network.
-        layer: of the Inception network, for the distances.
+        mode: how images are resized for the Inception network; by default tf1.
+        layer: of the Inception network, for the distances; by default 2048.
         extractor: another network than Inception, with ``metrics``.
         metrics: make the measures; by default Inception score, FID, KID and precision and recall.
         batch_size: images that the network is given at once, >= 1.
@@ -69,6 +69,8 @@ def evaluate(
     """
     if extractor is not None and not metrics:
         raise UserError("--extractor needs --metrics, which say what is measured of its layers.")
+    _check_used(bool(metrics), layer=layer)
+    _check_used(extractor is not None, weights=weights, mode=mode)
     if batch_size < 1:
         raise UserError(f"--batch_size should be 1 or more. Found {batch_size}.")
     if output is not None and not Path(output).parent.is_dir():
@@ -76,8 +78,8 @@ def evaluate(
     sources = [image_source(spec, num_samples, root, skip_broken) for spec in (generated, real) if spec is not None]
     for source in sources:
         print(f"{source.name}: {len(source)} images{_skipped(source)}")
-    used = InceptionFeatures(weights, mode) if extractor is None else extractor
-    chosen = [make(used) for make in metrics or _default(layer, [len(source) for source in sources])]
+    used = InceptionFeatures(weights, mode or "tf1") if extractor is None else extractor
+    chosen = [make(used) for make in metrics or _default(layer or "2048", [len(source) for source in sources])]
     if real is None and any(metric.needs_real for metric in chosen):
         raise UserError("--real is needed: a distance has two sides.")
     counts = len(sources[-1]) if real else 0, len(sources[0])
@@ -98,6 +100,15 @@ def evaluate(
         record = {**values, "generated": generated, "real": real, "images": counts[::-1], "features": used.fingerprint}
         Path(output).write_text(json.dumps(record, indent=1) + "\n")
     return values
+
+
+def _check_used(elsewhere: bool, **options: str | None) -> None:
+    """Refuse options of the Inception network where something else is measured."""
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if elsewhere and given:
+        raise UserError(
+            f"{' and '.join(given)} would be ignored: --extractor and --metrics say what is measured. Leave it out."
+        )
 
 
 def _skipped(source: ImageSource) -> str:

@@ -108,6 +108,8 @@ class _Folder(ImageSource):
 def _pixels(path: Path) -> Tensor:
     """One image, ``(1 or 3, H, W)``, uint8."""
     with Image.open(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"its pixels are of mode {image.mode}, not of 8 bits a channel")
         pixels: Tensor = pil_to_tensor(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     return pixels
 

@@ -46,7 +46,7 @@ class NetworkFeatures(FeatureExtractor):
                 f"{list(known)}. Found {unknown or list(layers)}."
             )
         self.network, self.name, self.image_shape = network.eval().requires_grad_(False), name, tuple(shape)
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(str(network).encode())
         for key, value in network.state_dict().items():
             digest.update(key.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         self.fingerprint = f"{name}-{digest.hexdigest()[:16]}"

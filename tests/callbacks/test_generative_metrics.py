@@ -3,7 +3,6 @@
 import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +11,12 @@ from helpers.mutate import plant
 from lightning.pytorch import Callback, LightningDataModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lit_improved_gan import GAN, DigitsDataModule, MLPDiscriminator, MLPGenerator
 from lit_improved_gan.callbacks import GenerativeMetrics, LastCheckpoint
+from lit_improved_gan.callbacks.numbered_samples import numbered_samples
 from lit_improved_gan.metrics import (
     FrechetInceptionDistance,
     InceptionScore,
@@ -246,7 +246,6 @@ def test_the_values_catch_planted_errors(gan, digits, measure, make_trainer, mon
 
 
 def _numbered(*args):
-    from lit_improved_gan.callbacks.numbered_samples import numbered_samples
 
     return numbered_samples(*args)
 
@@ -507,6 +506,15 @@ def test_a_score_needs_no_datamodule(sampling, loader, measure, make_trainer) ->
     assert set(tested) == {"test/classifier_score_digits", "test/classifier_score_digits_std"}
 
 
+def test_a_foreign_module_is_sampled_in_eval_mode(sampling) -> None:
+    sampling.generator.layer = nn.Sequential(sampling.generator.layer, nn.Dropout(0.5), nn.BatchNorm1d(64).eval())
+    modes = [part.training for part in sampling.modules()]
+    parts = list(numbered_samples(sampling, torch.arange(4), 4, 0, 2))
+    assert [part.training for part in sampling.modules()] == modes
+    sampling.eval()
+    assert torch.equal(torch.cat([images for _, images in parts]), sampling.sample(4))
+
+
 @pytest.mark.parametrize("stage", ["fit", "test"])
 def test_a_module_without_samples_is_refused(sampling, plain, measure, make_trainer, stage: str) -> None:
     sampling.sample = None
@@ -683,7 +691,6 @@ def test_every_option_of_a_measure_is_in_the_record(make) -> None:
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_share_the_samples_out(gan, measure, world: int) -> None:
     """Each makes its own share; together they are the samples, in any number of batches."""
-    from lit_improved_gan.callbacks.numbered_samples import numbered_samples
 
     whole = gan.sample(N, seed=0)
     rebuilt = torch.zeros_like(whole)
@@ -696,6 +703,7 @@ def test_processes_share_the_samples_out(gan, measure, world: int) -> None:
     assert not more
     assert part.shape == (0,)
     assert images.shape == (0, 1, 8, 8)
-    alone = SimpleNamespace(sample=lambda n, seed: whole[:n])
+    alone = nn.Module()
+    alone.sample = lambda n, seed: whole[:n]
     for part, images in numbered_samples(alone, torch.arange(N)[1::world], N, 0, 4):
         assert torch.equal(images, whole[part])

@@ -242,6 +242,12 @@ def test_a_broken_image_is_named_and_passed_over_only_when_asked(evaluate, pictu
     assert value(result) == pytest.approx(frechet(left, np.flip(digits, axis=3)), rel=1e-4)
 
 
+def test_an_image_of_16_bits_is_not_clipped(evaluate, pictures, others) -> None:
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(pictures / "005.png")
+    words = (str(pictures / "005.png"), "mode I;16", "8 bits a channel")
+    expect(evaluate("--generated", pictures, "--real", others), *words)
+
+
 def test_the_next_image_takes_the_place_of_a_broken_one(evaluate, pictures, others, digits) -> None:
     (pictures / "005.png").write_bytes(b"")
     command = ("--generated", pictures, "--real", others, "--num_samples=30", "--skip_broken=true")
@@ -288,6 +294,8 @@ def test_images_that_differ_in_size_or_channels(evaluate, pictures, others, tmp_
         (["--batch_size=0"], ["--batch_size", "1 or more", "Found 0"]),
         (["--layer=99"], ["layer", "99", "'2048'"]),
         (["--mode=tf2"], ["mode", "tf2", "'torchmetrics'"]),
+        (["--layer=768"], ["--layer would be ignored", "--metrics"]),
+        (["--weights=none.pth", "--mode=tf1"], ["--weights and --mode would be ignored", "--extractor"]),
         (["--num_samplez=5"], ["--num_samplez"]),
         (["--num_sample=5"], ["--num_sample"]),
         (["--output=nowhere/found.json"], ["--output", "no folder nowhere"]),
