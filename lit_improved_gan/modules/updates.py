@@ -80,9 +80,10 @@ class UpdatingModule(CountingModule):
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
             if self.cuda_graphs:
-                captured = self._captured.setdefault(loss, CapturedGradient())
+                if loss not in self._captured:
+                    self._captured[loss] = CapturedGradient()
                 weights = [p for group in optimizer.param_groups for p in group["params"]]
-                logs = captured(gradient, list(parts), weights, getattr(self, "real_target", None))
+                logs = self._captured[loss](gradient, list(parts), weights, getattr(self, "real_target", None))
             else:
                 logs = gradient(parts)
             self._loss = logs[loss]
