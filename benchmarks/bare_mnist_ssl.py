@@ -3,13 +3,15 @@
     python benchmarks/bare_mnist_ssl.py --data data/MNIST/raw --labels 100 --seeds 0 1 2 --epochs 48 --device cpu
 
 Trains every number of labels with every seed, all at once, by batched products: a peer to compare the library with, in
-error and in speed. It is written from the description of the script (PAPER section 5 and the released settings): the
+error and in speed. It is written from the description of the script (paper section 5 and the released settings): the
 two players' losses, weight normalisation, batch norm, noise and Adam are spelt out. The labelled subsets are those
 that the library chooses by the same seeds; weights, order and noise are drawn on their own. On a GPU the step is one
 CUDA graph. Nothing is chosen by the test set: the error is that of the averaged weights after the last epoch. Writes
-the curve of each run as JSON to --output, and a picture of it beside; with --until, stops after that many seconds.
---draw draws what --output holds. To try other settings, hold out training images by --val_size: they are judged in the
-place of the test set. The labels that wrong images have and get are counted over all runs at the end.
+the curve of each run as JSON to --output, with the labels that wrong images have and get, and a picture beside it;
+--draw only draws. With --until, stops after that many seconds.
+
+To try other settings, hold out training images by --val_size, which are judged in the place of the test set.
+--same_weights tells what depends on the labelled subset from what depends on the start.
 """
 
 import argparse
@@ -106,6 +108,8 @@ class Runs:
         d, g, gains = {}, {}, []
         for i, (a, b) in enumerate(pairwise(D_SIZES)):
             d[f"v{i}"] = torch.randn(m, a, b, device=device) * 0.1
+        if options.same_weights:
+            d = {name: value[:1].repeat(m, 1, 1) for name, value in d.items()}
         x = self.images[torch.rand(m, len(self.images), device=device).argsort(1)[:, :500]].float() / 255
         for i in range(len(D_SIZES) - 1):  # the data-dependent initialisation
             x = x + self.noise[min(i, 1)] * torch.randn_like(x)
@@ -119,6 +123,8 @@ class Runs:
             g[f"w{i}"] = (torch.rand(m, a, b, device=device) * 2 - 1) * (6 / (a + b)) ** 0.5
             g[f"b{i}"] = torch.zeros(m, 1, b, device=device)
         g["gain"] = torch.ones(m, 1, 784, device=device)
+        if options.same_weights:
+            g = {name: value[:1].repeat(m, 1, 1) for name, value in g.items()}
         self.gains, self.d, self.g = gains, Player(d, options.d_lr), Player(g, options.g_lr)
         self.average, self.steps = torch.zeros_like(self.d.flat), 0
         self.order = torch.zeros(3, m, len(self.images) // BATCH, BATCH, dtype=torch.int64, device=device)
@@ -215,6 +221,8 @@ def main() -> None:
     parser.add_argument("--unlabelled_weight", type=float, default=1.0)
     parser.add_argument("--input_noise", type=float, default=0.3)
     parser.add_argument("--hidden_noise", type=float, default=0.5)
+    parser.add_argument("--same_weights", action="store_true", help="all runs start alike; data and noise differ")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the noise")
     parser.add_argument("--val_size", type=int, default=0, help="training images held out, and judged")
     parser.add_argument("--tf32", action="store_true", help="products in TF32 on a GPU")
     parser.add_argument("--compile", action="store_true", help="fuse what is not a product by torch.compile")
@@ -225,7 +233,7 @@ def main() -> None:
     if options.draw:
         return draw(options.output)
     started = time.perf_counter()
-    torch.manual_seed(0)
+    torch.manual_seed(options.seed)
     torch.backends.cuda.matmul.allow_tf32 = options.tf32
     train, test = (
         (
