@@ -1,5 +1,8 @@
 """The product of a dense layer is that of torch, whichever library computes it."""
 
+import importlib
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,9 +10,28 @@ from helpers.mutate import plant
 from torch import Tensor
 
 from lit_improved_gan.layers import dense_product
-from lit_improved_gan.layers.dense_product import _Product, _suits
+from lit_improved_gan.layers.dense_product import _on_amd, _Product, _suits
 
 LARGE = (120, 300, 250)
+
+
+@pytest.fixture(autouse=True)
+def on_amd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("lit_improved_gan.layers.dense_product"), "_on_amd", lambda: True)
+
+
+def test_other_processors_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = importlib.import_module("lit_improved_gan.layers.dense_product")
+    monkeypatch.setattr(home, "_on_amd", lambda: False)
+    monkeypatch.setattr(home, "_Product", None)
+    x, weight, _ = inputs(*LARGE)
+    assert torch.equal(dense_product(x, weight), F.linear(x, weight))
+
+
+@pytest.mark.parametrize(("text", "found"), [("vendor_id : AuthenticAMD", True), ("vendor_id : GenuineIntel", False)])
+def test_the_processor(monkeypatch: pytest.MonkeyPatch, text: str, found: bool) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda self: text)
+    assert _on_amd.__wrapped__() == found
 
 
 def inputs(n: int, b: int, a: int) -> tuple[Tensor, Tensor, Tensor]:
