@@ -231,6 +231,10 @@ class ImageDataModule(LightningDataModule, ABC):
         # without a module that counts batches, epochs repeat the same order only if the module is asked for it
         return self._loader(make, length, lambda: int(getattr(module, "batches", getattr(module, "global_step", 0))))
 
+    def teardown(self, stage: str) -> None:
+        """Let go of the images on the accelerator."""
+        self._resident = None
+
     def _stays(self) -> bool:
         """Whether the training images stay on the trainer's accelerator, so that a batch travels as its rows."""
         self._resident = None

@@ -26,7 +26,9 @@ def batches(**kwargs):
         max_steps=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip
-    trainer.fit(module, datamodule=DigitsDataModule(batch_size=20, labels_per_class=3, label_seed=0, **kwargs))
+    data = DigitsDataModule(batch_size=20, labels_per_class=3, label_seed=0, **kwargs)
+    trainer.fit(module, datamodule=data)
+    assert data._resident is None  # let go of
     return module.kept
 
 
