@@ -17,6 +17,7 @@ _HOME = {
         "GracefulInterrupt",
         "LabelSmoothing",
         "LastCheckpoint",
+        "ModeCoverageMonitor",
         "ReferenceBatch",
         "RunProgress",
         "SampleGrid",

@@ -6,6 +6,7 @@ from lit_improved_gan.callbacks.curves import Curves
 from lit_improved_gan.callbacks.generative_metrics import GenerativeMetrics
 from lit_improved_gan.callbacks.interrupt import GracefulInterrupt
 from lit_improved_gan.callbacks.label_smoothing import LabelSmoothing
+from lit_improved_gan.callbacks.mode_coverage import ModeCoverageMonitor
 from lit_improved_gan.callbacks.progress import RunProgress
 from lit_improved_gan.callbacks.reference_batch import ReferenceBatch
 from lit_improved_gan.callbacks.sample_grid import SampleGrid
@@ -18,6 +19,7 @@ __all__ = [
     "GracefulInterrupt",
     "LabelSmoothing",
     "LastCheckpoint",
+    "ModeCoverageMonitor",
     "ReferenceBatch",
     "RunProgress",
     "SampleGrid",
