@@ -1,5 +1,6 @@
 """Callbacks, each on any LightningModule that offers what its docstring names."""
 
+from lit_improved_gan.callbacks.balance_monitor import BalanceMonitor
 from lit_improved_gan.callbacks.checkpoints import LastCheckpoint
 from lit_improved_gan.callbacks.classifier_score import ClassifierScoreMonitor
 from lit_improved_gan.callbacks.curves import Curves
@@ -13,6 +14,7 @@ from lit_improved_gan.callbacks.sample_grid import SampleGrid
 from lit_improved_gan.callbacks.sample_writer import SampleWriter
 
 __all__ = [
+    "BalanceMonitor",
     "ClassifierScoreMonitor",
     "Curves",
     "GenerativeMetrics",
