@@ -9,6 +9,8 @@ from lit_improved_gan.data.downloaded import DownloadedDataModule
 from lit_improved_gan.data.fashion_mnist import FashionMNISTDataModule
 from lit_improved_gan.data.folders import FolderDataModule
 from lit_improved_gan.data.mnist import MNISTDataModule
+from lit_improved_gan.data.points import GaussiansDataModule, GridDataModule, MoonsDataModule, RingDataModule
+from lit_improved_gan.data.stacked import StackedDigitsDataModule, StackedMNISTDataModule
 from lit_improved_gan.data.stl10 import STL10DataModule
 from lit_improved_gan.data.svhn import SVHNDataModule
 
@@ -20,9 +22,15 @@ __all__ = [
     "DownloadedDataModule",
     "FashionMNISTDataModule",
     "FolderDataModule",
+    "GaussiansDataModule",
+    "GridDataModule",
     "ImageDataModule",
     "Images",
     "MNISTDataModule",
+    "MoonsDataModule",
+    "RingDataModule",
     "STL10DataModule",
     "SVHNDataModule",
+    "StackedDigitsDataModule",
+    "StackedMNISTDataModule",
 ]

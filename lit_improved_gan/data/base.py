@@ -20,7 +20,10 @@ __all__ = ["ImageDataModule", "Images"]
 
 
 class Images(NamedTuple):
-    """Images ``(N, C, H, W)``, uint8 in 0..255, and their classes ``(N,)``, int64; in training -1 means unknown."""
+    """Images ``(N, C, H, W)``, uint8 in 0..255, and their classes ``(N,)``, int64; in training -1 means unknown.
+
+    Of an ``unbounded`` data set they are float32 of any shape ``(N, ...)``.
+    """
 
     images: Tensor
     labels: Tensor
@@ -85,8 +88,10 @@ class ImageDataModule(LightningDataModule, ABC):
 
     # --- what a data set defines ---
 
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     """(C, H, W)."""
+    unbounded: bool = False
+    """Whether what is learned is no images but float32 of any shape and range, such as points: it is left as it is."""
     num_classes: int
     """K; labels are 0..K-1."""
 
@@ -131,8 +136,9 @@ class ImageDataModule(LightningDataModule, ABC):
                 f"{name}.load should return Images(images, labels), two tensors, for the training and the test set. "
                 f"Found {type(data).__name__} of {[type(value).__name__ for value in data]} for the {part} set."
             )
-        if data.images.dtype != torch.uint8:
-            raise ValueError(f"{name}: the {part} images should be uint8 in 0..255. Found {data.images.dtype}.")
+        wanted, words = (torch.float32, "float32") if self.unbounded else (torch.uint8, "uint8 in 0..255")
+        if data.images.dtype != wanted:
+            raise ValueError(f"{name}: the {part} images should be {words}. Found {data.images.dtype}.")
         if tuple(data.images.shape[1:]) != tuple(self.image_shape):
             raise ValueError(
                 f"{name}: the {part} images should be {self.image_shape}. Found {tuple(data.images.shape[1:])}."
@@ -165,7 +171,7 @@ class ImageDataModule(LightningDataModule, ABC):
         return labelled_rows(labels, self.num_classes, self.labels_per_class, chosen_by)
 
     def real_images(self, split: str) -> Tensor:
-        """The images that generated ones are measured against, ``(N, C, H, W)``, uint8.
+        """The images that generated ones are measured against, ``(N, C, H, W)``, uint8; float32 where unbounded.
 
         Args:
             split: ``"train"``, without those held out, ``"val"`` or ``"test"``.
@@ -284,12 +290,15 @@ class ImageDataModule(LightningDataModule, ABC):
             return LabelledBatch(_to_float(batch.images, dtype), batch.labels)
         if isinstance(batch, dict):
             return {name: self.on_after_batch_transfer(part, dataloader_idx) for name, part in batch.items()}
-        return _to_float(batch, dtype) if batch.dtype == torch.uint8 else batch
+        return _to_float(batch, dtype)
 
 
 def _to_float(images: Tensor, dtype: torch.dtype | str = torch.float32) -> Tensor:
+    """uint8 in 0..255 to [-1, 1]; what is float already keeps its values, and numbers of samples stay integers."""
     assert isinstance(dtype, torch.dtype)
-    return images.to(dtype).div_(127.5).sub_(1)
+    if images.dtype == torch.uint8:
+        return images.to(dtype).div_(127.5).sub_(1)
+    return images.to(dtype) if images.is_floating_point() else images
 
 
 def _gather(data: Images, part: Rows) -> Tensor | LabelledBatch:

@@ -191,9 +191,8 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         """Check that networks and data fit together; before a first fit, initialise the networks from data."""
         if self.seed is None:
             self.seed = current_seed()
-        shape = getattr(datamodule_of(self), "image_shape", None)
         if stage == "fit" or not awaits_reference(self.generator):  # else the checkpoint is about to bring it
-            images = check_generator(self.generator, shape)
+            images = check_generator(self.generator, datamodule_of(self))
             check_discriminator(self.discriminator, images, self.outputs)
         self._batch_checked = False
         if stage == "fit" and not self.initialized and needs_images(self.generator, self.discriminator):

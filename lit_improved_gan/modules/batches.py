@@ -1,11 +1,13 @@
 """Training batches: from whatever a loader yields to named streams, and from those to one update's share."""
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lit_improved_gan.modules.preparation import datamodule_of
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch
 
 __all__ = ["check_batch", "check_images", "check_labels", "deal", "named_streams", "shares"]
@@ -73,9 +75,11 @@ def check_batch(module: Any, parts: Mapping[str, Any], streams: Iterable[str], c
             f"Found no {sorted(missing)}: use an ImageDataModule, or yield such a dict."
         )
     shape = tuple(module.sample(1).shape[1:])
+    unbounded = getattr(datamodule_of(module), "unbounded", False)
     for name in streams:
         part, source = parts[name], f"Training images (`{name}`)"
-        check_images(part.images if isinstance(part, LabelledBatch) else part, shape, module.dtype, source)
+        images = part.images if isinstance(part, LabelledBatch) else part
+        check_images(images, shape, module.dtype, source, unbounded)
         if isinstance(part, LabelledBatch):
             with torch.no_grad():
                 logits = DiscriminatorOutput.of(classifier(part.images)).logits
@@ -83,13 +87,18 @@ def check_batch(module: Any, parts: Mapping[str, Any], streams: Iterable[str], c
 
 
 @torch.no_grad()
-def check_images(images: Tensor, shape: tuple[int, ...], dtype: torch.dtype | str, source: str) -> None:
+def check_images(
+    images: Tensor, shape: tuple[int, ...], dtype: torch.dtype | str, source: str, unbounded: bool = False
+) -> None:
     """Check that images are ``(N, C, H, W)`` in [-1, 1], of the shape and type that the generator makes.
+
+    Where they are ``unbounded``, any finite values will do.
 
     Raises:
         ValueError: they are not; the message says what was found and what to do.
     """
-    wanted = f"float images in [-1, 1] of shape (N, {', '.join(map(str, shape))})"
+    values = "finite float values" if unbounded else "float images in [-1, 1]"
+    wanted = f"{values} of shape (N, {', '.join(map(str, shape))})"
     if not isinstance(images, Tensor):
         raise ValueError(f"{source} should be {wanted}. Found {type(images).__name__}: make it a tensor.")
     if not images.is_floating_point():
@@ -102,7 +111,8 @@ def check_images(images: Tensor, shape: tuple[int, ...], dtype: torch.dtype | st
             "of both networks, or resize the images."
         )
     low, high = float(images.min()), float(images.max())
-    if not (low >= -1 - 1e-4 and high <= 1 + 1e-4):  # written so that NaN fails, too
+    least, most = (-float("inf"), float("inf")) if unbounded else (-1 - 1e-4, 1 + 1e-4)
+    if not (least <= low <= high <= most and isfinite(low + high)):  # written so that NaN fails, too
         raise ValueError(f"{source} should be {wanted}. Found values in [{low:g}, {high:g}]: rescale them.")
 
 

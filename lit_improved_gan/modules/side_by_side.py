@@ -100,7 +100,7 @@ class _SideBySide(AdversarialModule):
                 "devices to 1, or train them one by one."
             )
         generator, discriminator = self.stacks
-        images = check_generator(generator.member(0), getattr(datamodule_of(self), "image_shape", None))
+        images = check_generator(generator.member(0), datamodule_of(self))
         check_discriminator(discriminator.member(0), images, self.outputs)
         self._batch_checked = False
         if stage == "fit" and not self.initialized:
@@ -172,7 +172,8 @@ class SideBySideGAN(_SideBySide, GAN):
     """
 
     def _log_d_real(self, name: str, batch: LabelledBatch) -> None:
-        super()._log_d_real(name, LabelledBatch(batch[0].repeat(len(self.seeds), 1, 1, 1), batch[1]))
+        images = batch[0].repeat(len(self.seeds), *[1] * (batch[0].dim() - 1))
+        super()._log_d_real(name, LabelledBatch(images, batch[1]))
 
 
 class SideBySideSemiSupervisedGAN(_SideBySide, SemiSupervisedGAN):

@@ -2,6 +2,18 @@
 
 from lit_improved_gan.networks.convnet import ConvDiscriminator, ConvGenerator
 from lit_improved_gan.networks.mlp import MLPDiscriminator, MLPGenerator
+from lit_improved_gan.networks.packing import pack, unpack
+from lit_improved_gan.networks.points import PointDiscriminator, PointGenerator
 from lit_improved_gan.networks.tapped import TappedDiscriminator
 
-__all__ = ["ConvDiscriminator", "ConvGenerator", "MLPDiscriminator", "MLPGenerator", "TappedDiscriminator"]
+__all__ = [
+    "ConvDiscriminator",
+    "ConvGenerator",
+    "MLPDiscriminator",
+    "MLPGenerator",
+    "PointDiscriminator",
+    "PointGenerator",
+    "TappedDiscriminator",
+    "pack",
+    "unpack",
+]

@@ -17,6 +17,7 @@ from lit_improved_gan.layers import (
 )
 from lit_improved_gan.networks.checks import check_sizes, width_after
 from lit_improved_gan.networks.noise import UniformNoise
+from lit_improved_gan.networks.packing import check_packing, pack, unpack
 from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
 
@@ -84,9 +85,10 @@ class MLPDiscriminator(nn.Module):
         layer: makes a hidden layer of given sizes of input and output.
         minibatch_discrimination: makes the layer that looks at the whole batch, after the last hidden layer of a given
             size; ``None``: there is none.
+        packing: images that are judged together, see :func:`~lit_improved_gan.networks.packing.pack`; 1: each alone.
 
     Raises:
-        ValueError: a size is below 1, or a standard deviation negative.
+        ValueError: a size is below 1, or a standard deviation negative; images with classes are packed.
 
     Shapes:
         ``(N, C, H, W)`` in [-1, 1] to logits ``(N, num_outputs)`` and features ``hidden1``, ``hidden2``, ...: each
@@ -108,17 +110,19 @@ class MLPDiscriminator(nn.Module):
         hidden_noise: float = 0.5,
         layer: Callable[[int, int], nn.Module] = WeightNormLinear,
         minibatch_discrimination: Callable[[int], nn.Module] | None = None,
+        packing: int = 1,
     ) -> None:
         super().__init__()
         check_sizes("MLPDiscriminator", image_shape=image_shape, num_outputs=[num_outputs], hidden=hidden)
-        self.image_shape = tuple(image_shape)
-        sizes = [prod(self.image_shape), *hidden]
+        check_packing("MLPDiscriminator", packing, num_outputs)
+        self.image_shape, self.packing = tuple(image_shape), packing
+        sizes = [packing * prod(self.image_shape), *hidden]
         self.hidden = nn.ModuleList(
             nn.Sequential(GaussianNoise(hidden_noise if i else input_noise), layer(a, b), nn.ReLU())
             for i, (a, b) in enumerate(pairwise(sizes))
         )
         self.batch_layer = minibatch_discrimination(sizes[-1]) if minibatch_discrimination else None
-        self.independent_examples = self.batch_layer is None
+        self.independent_examples = self.batch_layer is None and packing == 1
         width = sizes[-1] if self.batch_layer is None else width_after(self.batch_layer, sizes[-1])
         last = layer(width, num_outputs)
         if isinstance(last, WeightNormLinear):
@@ -127,12 +131,13 @@ class MLPDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Map images ``(N, C, H, W)`` in [-1, 1] to logits and features."""
-        x = (x.flatten(1) + 1) / 2
+        n, x = len(x), pack((x.flatten(1) + 1) / 2, self.packing)
         features = {}
         for i, layer in enumerate(self.hidden):
             x = layer(x)
             features[f"hidden{i + 1}"] = x
-        return DiscriminatorOutput(self.head(x if self.batch_layer is None else self.batch_layer(x)), features)
+        logits = self.head(x if self.batch_layer is None else self.batch_layer(x))
+        return unpack(DiscriminatorOutput(logits, features), self.packing, n)
 
     def initialize(self, x: Tensor) -> None:
         """Data-dependent initialisation from real images ``(N, C, H, W)``; the released code uses 500."""

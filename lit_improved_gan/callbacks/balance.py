@@ -1,0 +1,113 @@
+"""Which of the two players is ahead, from what the discriminator says of real and of generated samples."""
+
+from collections import deque
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["BalanceWindow", "State", "look", "nearest_neighbour_accuracy"]
+
+State = Literal["balanced", "too strong", "too weak"]
+SATURATED = 0.01
+
+
+def nearest_neighbour_accuracy(real: Tensor, fake: Tensor) -> Tensor:
+    """Share of samples whose nearest neighbour among all others is of their own kind.
+
+    About 0.5 where the two kinds are of one distribution, and 1 where they lie apart.
+
+    Args:
+        real: ``(N, ...)``.
+        fake: ``(N, ...)``.
+
+    Returns:
+        a scalar in [0, 1].
+
+    Source: Lopez-Paz and Oquab 2017 (arXiv:1610.06545); as a measure of GANs, Xu et al. 2018 (arXiv:1806.07755).
+    """
+    x = torch.cat([real.flatten(1), fake.flatten(1)]).float()
+    kind = torch.arange(len(x), device=x.device) < len(real)
+    distance = torch.cdist(x, x).fill_diagonal_(torch.inf)
+    return (kind[distance.argmin(1)] == kind).float().mean()
+
+
+def look(real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor, pairs: int = 128) -> dict[str, Tensor]:
+    """What can be said of a batch of real and as many generated samples.
+
+    Args:
+        real: ``(N, ...)``.
+        fake: ``(N, ...)``.
+        d_real: logits of "real" of the real samples, ``(N,)``.
+        d_fake: those of the generated ones, ``(N,)``.
+        pairs: samples of each kind that are compared with each other.
+
+    Returns:
+        scalars in [0, 1]: ``d_real``, ``d_fake``, the mean probabilities of "real"; ``accuracy_real``,
+        ``accuracy_fake``, the shares that D is right about; ``saturation``, the share that it is sure about, to 1 %;
+        ``neighbour_accuracy``, see :func:`nearest_neighbour_accuracy`.
+    """
+    on_real, on_fake = d_real.float().sigmoid(), d_fake.float().sigmoid()
+    each = torch.cat([on_real, on_fake])
+    return {
+        "d_real": on_real.mean(),
+        "d_fake": on_fake.mean(),
+        "accuracy_real": (on_real > 0.5).float().mean(),
+        "accuracy_fake": (on_fake < 0.5).float().mean(),
+        "saturation": ((each < SATURATED) | (each > 1 - SATURATED)).float().mean(),
+        "neighbour_accuracy": nearest_neighbour_accuracy(real[:pairs], fake[:pairs]),
+    }
+
+
+class BalanceWindow:
+    """The last looks, and what they say together.
+
+    D is too strong where it is right about ``strong`` of the samples or more. It is too weak where it is right about
+    ``weak`` of them or fewer, while their nearest neighbours say that they differ: right about ``differ`` or more. (D
+    is right about half of them at the equilibrium, too, but there the neighbours are as well.) A state ends when its
+    threshold is missed by ``margin``.
+
+    Args:
+        size: looks in the window.
+        strong: in (0.5, 1).
+        weak: in (0.5, 1).
+        differ: in (0.5, 1).
+        margin: in [0, 0.5).
+    """
+
+    def __init__(self, size: int, strong: float, weak: float, differ: float, margin: float = 0.05) -> None:
+        self.size, self.strong, self.weak, self.differ, self.margin = size, strong, weak, differ, margin
+        self.looks: deque[dict[str, float]] = deque(maxlen=size)
+        self.state: State = "balanced"
+
+    def mean(self, name: str) -> float:
+        """Of a value over the window."""
+        return sum(one[name] for one in self.looks) / len(self.looks)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of all samples that D is right about."""
+        return (self.mean("accuracy_real") + self.mean("accuracy_fake")) / 2
+
+    def add(self, values: dict[str, float]) -> State:
+        """Take in a look, and return the state."""
+        self.looks.append(values)
+        if len(self.looks) == self.size:
+            strong = self.strong - self.margin * (self.state == "too strong")
+            slack = self.margin * (self.state == "too weak")
+            if self.accuracy >= strong:
+                self.state = "too strong"
+            elif self.accuracy <= self.weak + slack and self.mean("neighbour_accuracy") >= self.differ - slack:
+                self.state = "too weak"
+            else:
+                self.state = "balanced"
+        return self.state
+
+    def state_dict(self) -> dict[str, Any]:
+        """The looks and the state."""
+        return {"looks": list(self.looks), "state": self.state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them."""
+        self.looks = deque(state_dict["looks"], maxlen=self.size)
+        self.state = state_dict["state"]

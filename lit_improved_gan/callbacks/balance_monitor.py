@@ -1,0 +1,167 @@
+"""Which player is too strong, said while it trains."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from lit_improved_gan.axis import log_at
+from lit_improved_gan.callbacks.balance import BalanceWindow, State, look
+from lit_improved_gan.seeding import generator
+from lit_improved_gan.types import DiscriminatorOutput, Prior
+
+__all__ = ["BalanceMonitor"]
+
+_CODE: dict[State, float] = {"too weak": -1.0, "balanced": 0.0, "too strong": 1.0}
+
+
+class BalanceMonitor(Callback):
+    """Watch the two players, and say once, when it begins, that the discriminator is too strong or too weak.
+
+    Every so many training batches it logs, under ``balance/``, what
+    :func:`~lit_improved_gan.callbacks.balance.look` says of the batch's real samples and of as many generated ones, the
+    norms of both players' last gradients, ``d_gradient`` and ``g_gradient``, their ratio ``gradient_ratio``, and the
+    state, ``d_strength``: 1 too strong, -1 too weak, 0 neither; see
+    :class:`~lit_improved_gan.callbacks.balance.BalanceWindow`. The networks are in eval mode meanwhile; modes and the
+    state of training's noise are untouched. A resumed run goes on where it was.
+
+    Works on any LightningModule with a ``generator`` that has ``prior(n, generator)``, a ``discriminator`` that returns
+    logits or a :class:`~lit_improved_gan.types.DiscriminatorOutput`, and with ``batches`` or Lightning's
+    ``global_step`` to count training batches. A training batch is a dict with ``unlabelled`` or ``labelled`` samples,
+    samples, or (samples, labels). Seeds side by side are watched together.
+
+    Args:
+        every_n_batches: training batches between two looks, >= 1.
+        patience: looks that decide together, >= 1.
+        strong: share of samples that D is right about, from which on it is too strong, in (0.5, 1).
+        weak: share of samples that D is right about, up to which it is too weak, in (0.5, 1), if they differ.
+        differ: share of samples whose nearest neighbour is of their own kind, from which on they differ, in (0.5, 1).
+
+    Attributes:
+        events: (training batch, state) of each change.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        TypeError: in ``setup``: the module has no such networks.
+    """
+
+    def __init__(
+        self,
+        every_n_batches: int = 50,
+        patience: int = 5,
+        strong: float = 0.97,
+        weak: float = 0.6,
+        differ: float = 0.9,
+    ) -> None:
+        for name, value in [("every_n_batches", every_n_batches), ("patience", patience)]:
+            if value < 1:
+                raise ValueError(f"Parameter `{name}` of BalanceMonitor should be 1 or more. Found {name}={value}.")
+        for name, share in [("strong", strong), ("weak", weak), ("differ", differ)]:
+            if not 0.5 < share < 1:
+                raise ValueError(f"Parameter `{name}` of BalanceMonitor should be in (0.5, 1). Found {name}={share}.")
+        self.every_n_batches = every_n_batches
+        self.window = BalanceWindow(patience, strong, weak, differ)
+        self.events: list[tuple[int, State]] = []
+        self._norms: dict[str, Tensor] = {}
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Check the networks."""
+        name = type(pl_module).__name__
+        if not isinstance(getattr(pl_module, "generator", None), Prior):
+            raise TypeError(f"BalanceMonitor needs a `generator` with prior(n, generator) of {name}. Found none.")
+        if not callable(getattr(pl_module, "discriminator", None)):
+            raise TypeError(f"BalanceMonitor needs a `discriminator` of {name}. Found none.")
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
+        """Note the norm of a player's gradient where a look is due after this batch."""
+        if (_batches(trainer, pl_module) + 1) % self.every_n_batches:
+            return
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        for player in ("discriminator", "generator"):
+            weights = [p for p in getattr(pl_module, player).parameters() if id(p) in held and p.grad is not None]
+            if weights:
+                self._norms[f"{player[0]}_gradient"] = get_total_norm([p.grad.detach() for p in weights])
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Look where it is due, and say what has begun."""
+        batches = _batches(trainer, pl_module)
+        if batches % self.every_n_batches:
+            return
+        found = self._look(pl_module, batch, batches) | self._norms
+        together = trainer.strategy.reduce(torch.stack([value.float() for value in found.values()]), reduce_op="mean")
+        values = dict(zip(found, together.tolist(), strict=True))
+        if values.keys() >= {"d_gradient", "g_gradient"}:
+            values["gradient_ratio"] = values["d_gradient"] / max(values["g_gradient"], 1e-12)
+        before, state = self.window.state, self.window.add(values)
+        values["d_strength"] = _CODE[state]
+        log_at(trainer.loggers, {f"balance/{name}": value for name, value in values.items()}, batches)
+        if state != before:
+            self.events.append((batches, state))
+            if state != "balanced":
+                rank_zero_warn(self._words(state, batches))
+
+    @torch.no_grad()
+    def _look(self, pl_module: Any, batch: Any, batches: int) -> dict[str, Tensor]:
+        networks = pl_module.generator, pl_module.discriminator
+        modes = [(module, module.training) for network in networks for module in network.modules()]
+        real = _real(batch, getattr(pl_module, "d_updates_per_batch", 1))
+        devices = [real.device] if real.device.type == "cuda" else []
+        try:
+            for network in networks:
+                network.eval()
+            with torch.random.fork_rng(devices):
+                z = networks[0].prior(len(real), generator("balance", batches, device=real.device))
+                fake = networks[0](z.to(real.dtype))
+                on_real, on_fake = (_real_logit(networks[1](x)) for x in (real, fake))
+        finally:
+            for module, training in modes:
+                module.training = training
+        return look(real, fake, on_real, on_fake)
+
+    def _words(self, state: State, batches: int) -> str:
+        window = self.window
+        when = f"batch {batches}: the discriminator is {state}"
+        if state == "too strong":
+            return (
+                f"{when}: it is right about {window.accuracy:.0%} of the samples, D(x) is {window.mean('d_real'):.2f} "
+                f"and D(G(z)) {window.mean('d_fake'):.2f}, so the generator learns little. Try label smoothing "
+                "(configs/technique/label_smoothing.yaml), feature matching, a smaller learning rate of the "
+                "discriminator, or more g_updates_per_batch."
+            )
+        return (
+            f"{when}: it is right about {window.accuracy:.0%} of the samples, though the nearest neighbours of "
+            f"{window.mean('neighbour_accuracy'):.0%} show what they are. Try a larger learning rate of the "
+            "discriminator, more d_updates_per_batch, or a wider network."
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The last looks and the events."""
+        return {"window": self.window.state_dict(), "events": self.events}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the checkpoint's."""
+        self.window.load_state_dict(state_dict["window"])
+        self.events = list(state_dict["events"])
+
+
+def _batches(trainer: Trainer, pl_module: Any) -> int:
+    return int(getattr(pl_module, "batches", trainer.global_step))
+
+
+def _real(batch: Any, updates: int) -> Tensor:
+    """The real samples of D's first update."""
+    if isinstance(batch, Mapping):
+        batch = batch["unlabelled"] if "unlabelled" in batch else batch["labelled"]
+    samples: Tensor = batch[0] if isinstance(batch, (tuple, list)) else batch
+    return samples[: len(samples) // updates]
+
+
+def _real_logit(output: Tensor | DiscriminatorOutput) -> Tensor:
+    """The logit of "real", also where there is one for each class."""
+    logits = DiscriminatorOutput.of(output).logits.float()
+    return logits.flatten() if logits.dim() == 1 else logits.logsumexp(1)

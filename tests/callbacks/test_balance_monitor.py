@@ -1,0 +1,249 @@
+"""The monitor of the two players' balance."""
+
+import csv
+import warnings
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from helpers.mutate import plant
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+
+from lit_improved_gan import (
+    GAN,
+    BalanceMonitor,
+    DigitsDataModule,
+    MLPDiscriminator,
+    MLPGenerator,
+    PointDiscriminator,
+    PointGenerator,
+    ReleasedAdam,
+    RingDataModule,
+    SemiSupervisedGAN,
+    SideBySideGAN,
+)
+from lit_improved_gan.callbacks.balance import look
+from lit_improved_gan.seeding import generator
+
+
+def gan(seed: int = 0, d_rate: float = 1e-3, g_rate: float = 1e-3, discriminator: nn.Module | None = None) -> GAN:
+    seed_everything(seed, verbose=False)
+    return GAN(
+        PointGenerator(),
+        discriminator or PointDiscriminator(),
+        generator_optimizer=partial(ReleasedAdam, lr=g_rate),
+        discriminator_optimizer=partial(ReleasedAdam, lr=d_rate),
+        seed=seed,
+    )
+
+
+@pytest.fixture
+def ring() -> RingDataModule:
+    return RingDataModule(num_points=1000)
+
+
+def test_values_are_those_of_the_batch_and_the_players(ring, make_trainer, tmp_path) -> None:
+    expected: list[dict[str, float]] = []
+
+    class Watch(BalanceMonitor):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            super().on_before_optimizer_step(trainer, pl_module, optimizer)
+            norm = torch.stack([p.grad.norm() for group in optimizer.param_groups for p in group["params"]]).norm()
+            norms.append(float(norm))
+
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+            if pl_module.batches % 3 == 0:
+                real = batch["unlabelled"]
+                z = pl_module.generator.prior(100, generator("balance", pl_module.batches))
+                with torch.no_grad():
+                    fake = pl_module.generator(z)
+                    logits = [pl_module.discriminator(x).logits.squeeze(1) for x in (real, fake)]
+                    values = {name: float(value) for name, value in look(real, fake, *logits).items()}
+                d, g = norms[-2:]
+                expected.append(values | {"d_gradient": d, "g_gradient": g, "gradient_ratio": d / g, "d_strength": 0})
+
+    norms: list[float] = []
+    make_trainer(Watch(every_n_batches=3), logger=CSVLogger(tmp_path, "", "")).fit(gan(), ring)
+    rows = [row for row in csv.DictReader((tmp_path / "metrics.csv").open()) if row["balance/d_real"]]
+    assert [int(row["step"]) for row in rows] == [3, 6, 9]
+    for row, values in zip(rows, expected, strict=True):
+        assert {name: float(row[f"balance/{name}"]) for name in values} == pytest.approx(values, rel=1e-5)
+
+
+class Noisy(PointDiscriminator):
+    """With a noise of its own, and a note of how it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.3)
+
+    def forward(self, x):
+        return super().forward(self.dropout(x) + 0.1 * torch.randn_like(x))
+
+
+def trained(ring, make_trainer, *callbacks: Any) -> dict[str, torch.Tensor]:
+    seed_everything(0, verbose=False)
+    module = gan(discriminator=Noisy())
+    module.discriminator.hidden[0].eval()  # a mode that someone chose
+    same: list[bool] = []
+    for callback in callbacks:
+
+        class Watch(type(callback)):
+            def on_train_batch_end(self, trainer, pl_module, *args):
+                before = torch.get_rng_state(), [m.training for m in pl_module.modules()]
+                super().on_train_batch_end(trainer, pl_module, *args)
+                same.append(torch.equal(before[0], torch.get_rng_state()))
+                same.append(before[1] == [m.training for m in pl_module.modules()])
+
+        callback.__class__ = Watch
+    make_trainer(*callbacks).fit(module, ring)
+    assert all(same)
+    return module.state_dict()
+
+
+def check_untouched(ring, make_trainer) -> None:
+    without = trained(ring, make_trainer)
+    found = trained(ring, make_trainer, BalanceMonitor(every_n_batches=1))
+    assert all(torch.equal(value, found[name]) for name, value in without.items())
+
+
+def test_training_is_the_same_with_and_without_it(ring, make_trainer) -> None:
+    check_untouched(ring, make_trainer)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("with torch.random.fork_rng(devices):", "if True:"), ("module.training = training", "pass")]
+)
+def test_it_would_be_touched_otherwise(ring, make_trainer, monkeypatch, old: str, new: str) -> None:
+    plant(monkeypatch, BalanceMonitor._look, old, new)
+    with pytest.raises(AssertionError):
+        check_untouched(ring, make_trainer)
+
+
+# --- what it says ---
+
+
+class Scripted(PointDiscriminator):
+    """Says what it is told of real and of generated points, in turn."""
+
+    answers: tuple[float, float] = (0.0, 0.0)
+
+    def forward(self, x):
+        if not self.training:
+            real = float(x.abs().max()) > 1.5  # a generator that was not trained makes small ones
+            return torch.full((len(x), 1), self.answers[0 if real else 1])
+        return super().forward(x)
+
+
+def said(ring, make_trainer, answers: tuple[float, float], batches: int = 10) -> tuple[list[str], BalanceMonitor]:
+    module = gan(d_rate=1e-9, g_rate=1e-9, discriminator=Scripted())
+    module.discriminator.answers = answers
+    monitor = BalanceMonitor(every_n_batches=1, patience=3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make_trainer(monitor, max_steps=batches, max_epochs=-1).fit(module, ring)
+    return [str(one.message) for one in caught if "discriminator is" in str(one.message)], monitor
+
+
+def test_too_strong_is_said_once(ring, make_trainer) -> None:
+    words, monitor = said(ring, make_trainer, (5.0, -5.0))
+    assert len(words) == 1
+    assert words[0].startswith("batch 3: the discriminator is too strong: it is right about 100% of the samples, D(x)")
+    assert "label_smoothing.yaml" in words[0]
+    assert monitor.events == [(3, "too strong")]
+
+
+def test_too_weak_is_said_once(ring, make_trainer) -> None:
+    words, monitor = said(ring, make_trainer, (0.1, 0.1))
+    assert len(words) == 1
+    assert words[0].startswith("batch 3: the discriminator is too weak: it is right about 50% of the samples, though")
+    assert "d_updates_per_batch" in words[0]
+    assert monitor.events == [(3, "too weak")]
+
+
+def test_a_resumed_run_does_not_say_it_again(ring, make_trainer, tmp_path) -> None:
+    module = gan(d_rate=1e-9, g_rate=1e-9, discriminator=Scripted())
+    module.discriminator.answers = (5.0, -5.0)
+    trainer = make_trainer(BalanceMonitor(every_n_batches=1, patience=3), max_steps=4, max_epochs=-1)
+    with pytest.warns(UserWarning, match="too strong"):
+        trainer.fit(module, ring)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    again = BalanceMonitor(every_n_batches=1, patience=3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make_trainer(again, max_steps=8, max_epochs=-1).fit(
+            module, ring, ckpt_path=tmp_path / "last.ckpt", weights_only=True
+        )
+    assert not [one for one in caught if "too strong" in str(one.message)]
+    assert again.events == [(3, "too strong")]
+
+
+# --- other modules ---
+
+
+def test_semi_supervised_and_side_by_side(make_trainer) -> None:
+    module = SemiSupervisedGAN(MLPGenerator(hidden=(20,)), MLPDiscriminator(hidden=(20,)), seed=0)
+    monitor = BalanceMonitor(every_n_batches=5)
+    make_trainer(monitor).fit(module, DigitsDataModule())
+    assert len(monitor.window.looks) == 2
+    together, data = SideBySideGAN([gan(seed) for seed in (1, 2, 3)]), RingDataModule(num_points=1000, seeds=[1, 2, 3])
+    monitor = BalanceMonitor(every_n_batches=5)
+    make_trainer(monitor).fit(together, data)
+    assert len(monitor.window.looks) == 2
+
+
+def test_a_foreign_module_with_one_optimizer(foreign, loader, make_trainer) -> None:
+    monitor = BalanceMonitor(every_n_batches=2)
+    make_trainer(monitor).fit(foreign, loader)
+    assert len(monitor.window.looks) == 3
+    assert monitor.window.looks[0]["d_gradient"] > 0
+    assert "g_gradient" not in monitor.window.looks[0]  # its loss has none
+
+
+def test_several_updates_share_a_batch(ring, make_trainer) -> None:
+    sizes: list[int] = []
+
+    class Watch(Scripted):
+        def forward(self, x):
+            if not self.training:
+                sizes.append(len(x))
+            return super().forward(x)
+
+    seed_everything(0, verbose=False)
+    module = GAN(PointGenerator(), Watch(), d_updates_per_batch=2, seed=0)
+    make_trainer(BalanceMonitor(every_n_batches=5)).fit(module, ring)
+    assert sizes[-2:] == [100, 100]
+
+
+def test_what_does_not_fit_is_refused(foreign, loader, make_trainer) -> None:
+    foreign.discriminator = None
+    with pytest.raises(TypeError, match=r"BalanceMonitor needs a `discriminator` of Foreign. Found none"):
+        make_trainer(BalanceMonitor()).fit(foreign, loader)
+    foreign.generator = nn.Linear(1, 1)
+    with pytest.raises(TypeError, match=r"a `generator` with prior\(n, generator\) of Foreign. Found none"):
+        make_trainer(BalanceMonitor()).fit(foreign, loader)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every_n_batches": 0}, "`every_n_batches` of BalanceMonitor should be 1 or more. Found every_n_batches=0"),
+        ({"patience": 0}, "`patience` of BalanceMonitor should be 1 or more"),
+        ({"strong": 1.0}, r"`strong` of BalanceMonitor should be in \(0.5, 1\). Found strong=1.0"),
+        ({"weak": 0.5}, r"`weak` of BalanceMonitor should be in \(0.5, 1\)"),
+        ({"differ": 1.5}, r"`differ` of BalanceMonitor should be in \(0.5, 1\)"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BalanceMonitor(**options)
+
+
+def test_it_needs_a_trainer_with_any_logger(ring, make_trainer) -> None:
+    trainer: Trainer = make_trainer(BalanceMonitor(every_n_batches=5))
+    trainer.fit(gan(), ring)
+    assert trainer.loggers == []
