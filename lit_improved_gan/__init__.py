@@ -18,6 +18,7 @@ _HOME = {
         "LabelSmoothing",
         "LastCheckpoint",
         "ReferenceBatch",
+        "RollBack",
         "RunProgress",
         "SampleGrid",
         "SampleWriter",

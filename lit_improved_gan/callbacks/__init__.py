@@ -8,6 +8,7 @@ from lit_improved_gan.callbacks.interrupt import GracefulInterrupt
 from lit_improved_gan.callbacks.label_smoothing import LabelSmoothing
 from lit_improved_gan.callbacks.progress import RunProgress
 from lit_improved_gan.callbacks.reference_batch import ReferenceBatch
+from lit_improved_gan.callbacks.roll_back import RollBack
 from lit_improved_gan.callbacks.sample_grid import SampleGrid
 from lit_improved_gan.callbacks.sample_writer import SampleWriter
 
@@ -19,6 +20,7 @@ __all__ = [
     "LabelSmoothing",
     "LastCheckpoint",
     "ReferenceBatch",
+    "RollBack",
     "RunProgress",
     "SampleGrid",
     "SampleWriter",
