@@ -20,6 +20,7 @@ _HOME = {
         "LastCheckpoint",
         "ModeCoverageMonitor",
         "ReferenceBatch",
+        "RollBack",
         "RunProgress",
         "SampleGrid",
         "SampleWriter",

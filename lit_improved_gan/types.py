@@ -1,4 +1,4 @@
-"""What the parts of the library promise each other: small tuples and protocols, no behaviour."""
+"""What the parts of the library promise each other: small tuples, protocols and an error, no behaviour."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 __all__ = [
     "DiscriminatorOutput",
+    "DivergedError",
     "LabelledBatch",
     "OptimizerFactory",
     "Prior",
@@ -47,6 +48,10 @@ class DiscriminatorOutput(NamedTuple):
             DiscriminatorOutput(part, {name: value[i] for name, value in features.items()})
             for i, part in enumerate(logits)
         ]
+
+
+class DivergedError(RuntimeError):
+    """A loss or a gradient is not finite; the message says whose, and in which training batch."""
 
 
 class LabelledBatch(NamedTuple):

@@ -10,6 +10,7 @@ from lit_improved_gan.callbacks.label_smoothing import LabelSmoothing
 from lit_improved_gan.callbacks.mode_coverage import ModeCoverageMonitor
 from lit_improved_gan.callbacks.progress import RunProgress
 from lit_improved_gan.callbacks.reference_batch import ReferenceBatch
+from lit_improved_gan.callbacks.roll_back import RollBack
 from lit_improved_gan.callbacks.sample_grid import SampleGrid
 from lit_improved_gan.callbacks.sample_writer import SampleWriter
 
@@ -23,6 +24,7 @@ __all__ = [
     "LastCheckpoint",
     "ModeCoverageMonitor",
     "ReferenceBatch",
+    "RollBack",
     "RunProgress",
     "SampleGrid",
     "SampleWriter",

@@ -21,6 +21,7 @@ from lit_improved_gan.cli.machine import prepare_machine
 from lit_improved_gan.cli.options import check_options
 from lit_improved_gan.cli.report import best_checkpoint, result_line, say
 from lit_improved_gan.cli.run_directory import (
+    Lock,
     RunDirectory,
     is_first_process,
     new_directory,
@@ -28,6 +29,7 @@ from lit_improved_gan.cli.run_directory import (
     run_directory_of,
 )
 from lit_improved_gan.cli.seeds import check_seeds, check_seeds_of, side_by_side
+from lit_improved_gan.cli.values import check_values
 
 __all__ = ["App"]
 
@@ -65,6 +67,7 @@ class App(LightningCLI):
 
     def __init__(self, args: list[str]) -> None:
         self.args, self.names = args, [path.stem for path in config_files(args)]
+        self.lock: Lock | None = None
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -107,6 +110,7 @@ class App(LightningCLI):
         if options["name"] is None:
             options["name"] = self.names[0] if self.names else "run"
         check_options(self.config["subcommand"], options)
+        check_values(yaml.safe_load(self.parser.dump(self.config, skip_unset=False))[self.config["subcommand"]])
         check_seeds(self.config["subcommand"], options, self.args)
         prepare_machine(options["threads"])
 
@@ -155,6 +159,7 @@ class App(LightningCLI):
                 torch.distributed.destroy_process_group()
         finally:
             close(self.trainer.loggers, status)
+            self._unlock()
 
     @property
     def has_begun(self) -> bool:
@@ -177,7 +182,12 @@ class App(LightningCLI):
             self.model = side_by_side(seeds, [self.model, *others], self.datamodule, self.trainer)
         except BaseException:
             self.forget_directory()
+            self._unlock()
             raise
+
+    def _unlock(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
 
     def _member(self, seed: int) -> LightningModule:
         """The module as a run under this seed alone would begin with it: all that is built draws from its numbers."""
@@ -189,6 +199,8 @@ class App(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Choose the directory; the loggers write below it."""
         self.directory, self.made_directory = self._choose_directory()
+        if self.config["subcommand"] == "fit" and is_first_process():
+            self.lock = Lock(self.directory)
         self.saved_config = self.config.clone()
         loggers = self.options["trainer"]["logger"]
         for logger in loggers if isinstance(loggers, list) else [loggers]:
@@ -215,7 +227,9 @@ class App(LightningCLI):
         """Whether ``last`` is a later state than the checkpoint; a file that is read already is not read again."""
         if not last.is_file() or last.samefile(checkpoint):
             return False
-        return bool(read_checkpoint(last)["global_step"] > self.first_step)
+        with suppress(UserError):  # it is damaged
+            return bool(read_checkpoint(last)["global_step"] > self.first_step)
+        return False
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Give the trainer the run's directory, loggers and progress bar."""

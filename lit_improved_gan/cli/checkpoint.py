@@ -1,6 +1,7 @@
 """Reading a checkpoint before anything is built from it."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,37 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint without running any code in it.
 
     Raises:
-        UserError: there is none, or it is damaged, or not a checkpoint.
+        UserError: there is none, or it is damaged, or not a checkpoint; the newest sound one beside it is offered.
     """
     if not path.is_file():
         raise UserError(f"--ckpt_path: there is no file {path}.")
     try:
+        return _load(path)
+    except UserError as error:
+        raise UserError(f"--ckpt_path: {error}{_another(path)}") from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes the reader raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"--ckpt_path: {path} is damaged, or no checkpoint: {reason}") from error
+        raise UserError(f"{path} is damaged, or no checkpoint: {reason}") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
-        raise UserError(f"--ckpt_path: {path} is no checkpoint of Lightning.")
+        raise UserError(f"{path} is no checkpoint of Lightning.")
     return checkpoint
+
+
+def _another(path: Path) -> str:
+    """What to give in the place of a damaged checkpoint: that which is furthest of the others of its run."""
+    found: list[tuple[int, Path]] = []
+    for other in path.parent.glob("*.ckpt"):
+        with suppress(UserError):
+            found.append((_load(other)["global_step"], other))
+    if not found:
+        return ""
+    step, other = max(found)
+    return f"\nGive --ckpt_path {other}, the state after {step} training batches, or start anew without --ckpt_path."
 
 
 def check_overridden(options: dict[str, Any], checkpoint: dict[str, Any], path: Path | str) -> None:

@@ -4,26 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lit_improved_gan.cli.errors import UserError
+from lit_improved_gan.cli.read_config import read_config
 
 __all__ = ["check_config_files", "config_files", "files_first", "option"]
-
-_KEYS = {
-    "seed_everything",
-    "seeds",
-    "threads",
-    "name",
-    "runs",
-    "model",
-    "data",
-    "trainer",
-    "ckpt_path",
-    "weights_only",
-    "verbose",
-    "return_predictions",
-}
 
 
 def option(args: list[str], *names: str) -> Iterator[str]:
@@ -75,7 +59,7 @@ def check_config_files(args: list[str]) -> None:
     """
     experiment: Path | None = None
     owner: dict[str, Path] = {}
-    files = [(path, _read(path)) for path in config_files(args)]
+    files = [(path, read_config(path)) for path in config_files(args)]
     for path, content in files:
         trainer = content.get("trainer", {})
         if experiment is None and _is_experiment(content):
@@ -111,22 +95,3 @@ def _check_options(args: list[str], owner: dict[str, Path]) -> None:
 
 def _is_experiment(content: dict[str, Any]) -> bool:
     return "class_path" in content.get("model", {})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"Config file {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"Config file {path} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"Config file {path} should hold options. Found {type(content).__name__}.")
-    unknown = sorted(map(str, content.keys() - _KEYS))
-    if unknown:
-        raise UserError(f"Option `{unknown[0]}` in {path} is not one of {', '.join(sorted(_KEYS))}.")
-    for key in ("model", "data", "trainer"):
-        if not isinstance(content.get(key, {}), dict):
-            found = "nothing" if content[key] is None else repr(content[key])
-            raise UserError(f"Option `{key}` in {path} should hold options. Found {found}.")
-    return content

@@ -4,6 +4,7 @@ import errno
 import logging
 import warnings
 
+import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from lit_improved_gan.cli.app import App
@@ -70,12 +71,25 @@ def launch(args: list[str]) -> int:
             if app is not None:
                 app.forget_directory()
             raise UserError(_describe(error)) from error
+        if _is_of_another_process(error):
+            first = str(error).splitlines()[0].split(". Check the logs")[0]
+            raise RunError(
+                f"Another process of this run has ended, or cannot be reached: {first}\n"
+                f"What was saved before is in {app.directory}."
+            ) from error
         unlogged = isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error)
         if unlogged or isinstance(error, OSError):  # a callback's `monitor` is not logged, or the disk is full
             full = "The disk is full: " if getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT) else ""
             raise UserError(f"{full}{_describe(error)}\nWhat was saved before is in {app.directory}.") from error
         raise  # a fault of the code, not of the input: its traceback is wanted
     return 0
+
+
+def _is_of_another_process(error: Exception) -> bool:
+    """Whether it says that a process of the same run does not answer."""
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    words = ("gloo", "nccl", "connection closed", "connection reset", "timed out waiting")
+    return several and isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def _describe(error: Exception) -> str:

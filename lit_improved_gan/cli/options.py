@@ -21,6 +21,9 @@ def check_options(subcommand: str, options: Any) -> None:
         raise UserError(f"--name should be the name of a folder. Found {options['name']!r}.")
     if options["threads"] is not None and options["threads"] < 1:
         raise UserError(f"--threads should be 1 or more. Found {options['threads']}.")
+    seed = options["seed_everything"]
+    if seed is None or not 0 <= seed < 1 << 32:
+        raise UserError(f"--seed_everything should be in 0..{(1 << 32) - 1}. Found {seed}.")
     if trainer["default_root_dir"] is not None:
         raise UserError("--trainer.default_root_dir: a run has a directory of its own. Give its parent as --runs.")
     for name in _LIMITS:

@@ -1,5 +1,7 @@
 """The game between the two players, with one-sided label smoothing."""
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -93,7 +95,7 @@ class AdversarialLoss(nn.Module):
         return discriminator_loss(real_logit(real.logits), real_logit(fake.logits), self.real_target)
 
 
-class GeneratorLoss(nn.Module):
+class GeneratorLoss(nn.Module, ABC):
     """What every generator loss is: called with D's output on generated and, where it asks for them, on real images.
 
     Attributes:
@@ -102,9 +104,9 @@ class GeneratorLoss(nn.Module):
 
     needs_real: bool = False
 
+    @abstractmethod
     def forward(self, fake: DiscriminatorOutput, real: DiscriminatorOutput | None = None) -> Tensor:
         """The loss, a scalar."""
-        raise TypeError(f"{type(self).__name__} should define forward(fake, real).")
 
 
 class NonSaturatingLoss(GeneratorLoss):

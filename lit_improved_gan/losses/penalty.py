@@ -1,17 +1,20 @@
 """Terms that are added to a player's own loss."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 __all__ = ["Penalty", "R1Penalty", "r1_penalty"]
 
 
-class Penalty(nn.Module):
+class Penalty(nn.Module, ABC):
     """What every such term is: told its network once, then called at each of the network's updates."""
 
     def follow(self, network: nn.Module) -> None:
         """Prepare for ``network``; by default there is nothing to prepare."""
 
+    @abstractmethod
     def forward(self, network: nn.Module, real: Tensor | None = None) -> Tensor:
         """The term, a scalar.
 
@@ -19,7 +22,6 @@ class Penalty(nn.Module):
             network: whose loss it is added to.
             real: the update's real images, ``(N, C, H, W)``, for D; ``None`` for G.
         """
-        raise TypeError(f"{type(self).__name__} should define forward(network, real).")
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:

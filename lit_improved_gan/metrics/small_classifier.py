@@ -24,10 +24,21 @@ class SmallClassifier(nn.Module):
 
     Shapes:
         images ``(N, C, H, W)`` in [-1, 1] to logits ``(N, K)``.
+
+    Raises:
+        ValueError: a size is below 1, or ``image_shape`` has not three.
     """
 
     def __init__(self, image_shape: Sequence[int] = (1, 8, 8), num_classes: int = 10, width: int = 32) -> None:
         super().__init__()
+        if len(image_shape) != 3 or min(image_shape) < 1:
+            found = list(image_shape)
+            raise ValueError(
+                f"Parameter `image_shape` of SmallClassifier should be (C, H, W), 1 or more. Found {found}."
+            )
+        for name, size in [("num_classes", num_classes), ("width", width)]:
+            if size < 1:
+                raise ValueError(f"Parameter `{name}` of SmallClassifier should be 1 or more. Found {size}.")
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
         channels, height, size = image_shape
         self.layers = nn.Sequential(

@@ -6,7 +6,7 @@ from lit_improved_gan.modules.classifier import Classifier
 from lit_improved_gan.modules.gan import GAN
 from lit_improved_gan.modules.semi_supervised import SemiSupervisedGAN
 from lit_improved_gan.modules.side_by_side import SideBySideGAN, SideBySideSemiSupervisedGAN
-from lit_improved_gan.modules.updates import DivergedError
+from lit_improved_gan.types import DivergedError
 
 __all__ = [
     "GAN",

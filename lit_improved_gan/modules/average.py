@@ -19,6 +19,7 @@ class AveragedNetwork(nn.Module):
     Args:
         network: the network to follow.
         rate: r, in (0, 1]; 1 is no averaging. The released code uses 1e-4 over 180,000 updates.
+        parameter: what the rate is called where it was given.
 
     Raises:
         ValueError: ``rate`` is out of its range.
@@ -26,10 +27,13 @@ class AveragedNetwork(nn.Module):
     Source: paper section 5 and openai/improved-gan @ 4f5d1ec, ``mnist_svhn_cifar10/train_mnist_feature_matching.py``.
     """
 
-    def __init__(self, network: nn.Module, rate: float) -> None:
+    def __init__(self, network: nn.Module, rate: float, parameter: str = "rate") -> None:
         super().__init__()
         if not 0 < rate <= 1:
-            raise ValueError(f"The rate of an average of weights should be in (0, 1]. Found rate={rate}.")
+            raise ValueError(
+                f"Parameter `{parameter}`, the rate of an average of weights, should be in (0, 1]. "
+                f"Found {parameter}={rate}."
+            )
         self.rate = rate
         self.network = deepcopy(network).requires_grad_(False)
         self._followed: tuple[nn.Module, ...] = ()  # in a tuple, so that it is no submodule

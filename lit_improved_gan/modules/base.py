@@ -12,6 +12,7 @@ from lit_improved_gan.losses import GeneratorLoss, Penalty
 from lit_improved_gan.modules.average import AveragedNetwork
 from lit_improved_gan.modules.batches import check_batch, deal, named_streams
 from lit_improved_gan.modules.captured import check_capture
+from lit_improved_gan.modules.counting import count
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.noise import NoisyModule
 from lit_improved_gan.modules.preparation import (
@@ -30,7 +31,7 @@ from lit_improved_gan.modules.updates import check_clip
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.precision import uncached_casts
 from lit_improved_gan.seeding import current_seed
-from lit_improved_gan.types import DiscriminatorOutput, OptimizerFactory, SchedulerFactory
+from lit_improved_gan.types import DiscriminatorOutput, DivergedError, OptimizerFactory, SchedulerFactory
 
 __all__ = ["AdversarialModule"]
 
@@ -116,8 +117,8 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         save_plain_hyperparameters(self)
         self.automatic_optimization = False
         self.generator, self.discriminator = generator, discriminator
-        self.generator_average = AveragedNetwork(generator, generator_average)
-        self.discriminator_average = AveragedNetwork(discriminator, discriminator_average)
+        self.generator_average = AveragedNetwork(generator, generator_average, "generator_average")
+        self.discriminator_average = AveragedNetwork(discriminator, discriminator_average, "discriminator_average")
         self.generator_loss, self.discriminator_loss = generator_loss, discriminator_loss
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.generator_scheduler, self.discriminator_scheduler = generator_scheduler, discriminator_scheduler
@@ -234,7 +235,23 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
 
     @uncached_casts()
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """Make all updates of one training batch."""
+        """Make all updates of one training batch, or pass it over where they diverge and :attr:`recover` helps."""
+        trainer: Any = self.trainer
+        counts, step = (self.batches, self.d_updates, self.g_updates), trainer.global_step
+        try:
+            self._train_on(batch)
+        except DivergedError as error:
+            if self.recover is None:
+                raise
+            self.recover(error)
+            if trainer.global_step == step:
+                count(self.optimizers()[1])  # type: ignore[index]  # there are two
+            each = (1, self.d_updates_per_batch, self.g_updates_per_batch)
+            self.batches, self.d_updates, self.g_updates = (n + new for n, new in zip(counts, each, strict=True))
+        self._step_schedules()
+        self.mid_batch = False
+
+    def _train_on(self, batch: Any) -> None:
         parts = named_streams(batch)
         if not self._batch_checked:  # the first of a fit; later ones come from the same place
             check_batch(self, parts, self.streams, self.discriminator_average)
@@ -261,8 +278,6 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         self.generator_average.update(self.generator, self.batches)
         self.discriminator_average.update(self.discriminator, self.batches)
         self._log(logs, d_optimizer, g_optimizer)
-        self._step_schedules()
-        self.mid_batch = False
 
     def _d_losses(self, part: Mapping[str, Any], noise: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():

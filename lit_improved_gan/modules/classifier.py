@@ -57,7 +57,7 @@ class Classifier(BatchAxis):
                 f"Parameter `init_images` of Classifier should be 2 or more. Found init_images={init_images}."
             )
         save_plain_hyperparameters(self)
-        self.network, self.average = network, AveragedNetwork(network, average)
+        self.network, self.average = network, AveragedNetwork(network, average, "average")
         self.optimizer, self.scheduler = optimizer, scheduler
         self.init_images, self.seed = init_images, seed
         self.val_error, self.test_error = MeanMetric(), MeanMetric()

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from lit_improved_gan.modules.axis import BatchAxis
 from lit_improved_gan.modules.progress import resume_after
 
-__all__ = ["CountingModule", "uncounted"]
+__all__ = ["CountingModule", "count", "uncounted"]
 
 _KEPT = ("batches", "d_updates", "g_updates", "seed")
 
@@ -55,6 +55,12 @@ class CountingModule(BatchAxis):
                 f"This checkpoint was written in the middle of training batch {self.batches + 1}, after "
                 f"{self.d_updates} updates of D and {self.g_updates} of G: a run resumed from it is not exact."
             )
+
+
+def count(optimizer: LightningOptimizer) -> None:
+    """Move ``trainer.global_step`` by one."""
+    optimizer._on_before_step()
+    optimizer._on_after_step()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """One update of one player: its losses, gradients, clipping, and the check that all is finite."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from math import isfinite
 from typing import Any, NamedTuple
@@ -14,15 +13,12 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from lit_improved_gan.modules.captured import CapturedGradient
-from lit_improved_gan.modules.counting import CountingModule, uncounted
+from lit_improved_gan.modules.counting import CountingModule, count, uncounted
+from lit_improved_gan.types import DivergedError
 
-__all__ = ["DivergedError", "UpdatingModule", "check_clip"]
+__all__ = ["UpdatingModule", "check_clip"]
 
 PLAYERS = ("discriminator", "generator")
-
-
-class DivergedError(RuntimeError):
-    """A loss or a gradient is not finite; the message says whose, and in which training batch."""
 
 
 class _Seen(NamedTuple):
@@ -41,11 +37,14 @@ class UpdatingModule(CountingModule):
         discriminator_clip: largest norm of D's gradient, above which it is scaled down; ``None``: any.
         generator_clip: the same of G's.
         cuda_graphs: whether the computation of a gradient is captured once and replayed.
+        recover: called where training diverged, with the error; it puts an earlier state back, or raises. ``None``: the
+            error is raised.
     """
 
     discriminator_clip: float | None = None
     generator_clip: float | None = None
     cuda_graphs: bool = False
+    recover: Callable[[DivergedError], None] | None = None
 
     def __init__(self, seed: int | None) -> None:
         super().__init__(seed)
@@ -87,8 +86,10 @@ class UpdatingModule(CountingModule):
             else:
                 logs = gradient(parts)
             self._loss = logs[loss]
-            with nullcontext() if counted else uncounted(optimizer):
+            with uncounted(optimizer):  # it may diverge
                 optimizer.step()
+            if counted:
+                count(optimizer)
         return logs
 
     def _gradient(

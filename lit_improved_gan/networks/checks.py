@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-__all__ = ["check_sizes", "width_after"]
+__all__ = ["check_noise", "check_shares", "check_sizes", "width_after"]
 
 
 def check_sizes(network: str, **parameters: Sequence[int]) -> None:
@@ -19,6 +19,28 @@ def check_sizes(network: str, **parameters: Sequence[int]) -> None:
         if len(sizes) != wanted or not all(size >= 1 for size in sizes):
             many = "(C, H, W), each" if name == "image_shape" else "a size,"
             raise ValueError(f"Parameter `{name}` of {network} should be {many} 1 or more. Found {list(sizes)}.")
+
+
+def check_noise(network: str, **parameters: float) -> None:
+    """Check that standard deviations are 0 or more.
+
+    Raises:
+        ValueError: one is not; it names the network and the parameter.
+    """
+    for name, value in parameters.items():
+        if not value >= 0:
+            raise ValueError(f"Parameter `{name}` of {network} should be 0 or more. Found {value}.")
+
+
+def check_shares(network: str, **parameters: float) -> None:
+    """Check that shares of what is dropped are in [0, 1).
+
+    Raises:
+        ValueError: one is not; it names the network and the parameter.
+    """
+    for name, value in parameters.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"Parameter `{name}` of {network} should be in [0, 1). Found {value}.")
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from lit_improved_gan.layers import (
     attach_reference,
     initialize,
 )
-from lit_improved_gan.networks.checks import check_sizes, width_after
+from lit_improved_gan.networks.checks import check_noise, check_shares, check_sizes, width_after
 from lit_improved_gan.networks.noise import UniformNoise
 from lit_improved_gan.precision import wide
 from lit_improved_gan.types import DiscriminatorOutput
@@ -122,6 +122,8 @@ class ConvDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes("ConvDiscriminator", image_shape=image_shape, num_outputs=[num_outputs], channels=channels)
+        check_noise("ConvDiscriminator", input_noise=input_noise)
+        check_shares("ConvDiscriminator", input_dropout=input_dropout, hidden_dropout=hidden_dropout)
         if min(image_shape[1:]) < 9:
             raise ValueError(
                 f"Parameter `image_shape` of ConvDiscriminator should be 9 x 9 or more. Found {list(image_shape)}."

@@ -15,7 +15,7 @@ from lit_improved_gan.layers import (
     attach_reference,
     initialize,
 )
-from lit_improved_gan.networks.checks import check_sizes, width_after
+from lit_improved_gan.networks.checks import check_noise, check_sizes, width_after
 from lit_improved_gan.networks.noise import UniformNoise
 from lit_improved_gan.networks.packing import check_packing, pack, unpack
 from lit_improved_gan.precision import wide
@@ -114,6 +114,7 @@ class MLPDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes("MLPDiscriminator", image_shape=image_shape, num_outputs=[num_outputs], hidden=hidden)
+        check_noise("MLPDiscriminator", input_noise=input_noise, hidden_noise=hidden_noise)
         check_packing("MLPDiscriminator", packing, num_outputs)
         self.image_shape, self.packing = tuple(image_shape), packing
         sizes = [packing * prod(self.image_shape), *hidden]

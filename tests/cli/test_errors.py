@@ -1,5 +1,9 @@
 """Bad input: one message that names what is wrong, exit status 2, no traceback, no directory left behind."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from helpers import SMALL
@@ -31,7 +35,7 @@ def expect(result, *words: str) -> None:
         (["--data.val_size=5000"], ["val_size=5000", "1297"]),
         (["--model.d_updates_per_batch=0"], ["d_updates_per_batch=0"]),
         (["--model.generator_optimizer.lr=-1"], ["lr", "greater than 0"]),
-        (["--model.discriminator_average=0"], ["(0, 1]", "rate=0"]),
+        (["--model.discriminator_average=0"], ["`discriminator_average`", "(0, 1]", "=0"]),
         (["--model.discriminator_loss.unlabelled_weight=-1"], ["unlabelled_weight=-1"]),
         (["--model.generator.image_shape=[1,9,9]"], ["generator", "(N, 1, 8, 8)", "(2, 1, 9, 9)", "image_shape"]),
         (["--model.discriminator.image_shape=[1,9,9]"], ["discriminator", "(2, 1, 8, 8)"]),
@@ -45,6 +49,10 @@ def expect(result, *words: str) -> None:
         (["--trainer.default_root_dir=here"], ["default_root_dir", "--runs"]),
         (["--trainer.callbacks=lit_improved_gan.Curves"], ["--trainer.callbacks", "replace", "--trainer.callbacks+="]),
         (["--ckpt_path=none.ckpt"], ["none.ckpt"]),
+        (["--seed_everything=5000000000"], ["--seed_everything", "0..4294967295", "Found 5000000000"]),
+        (["--model.generator_optimizer.lr=1e300"], ["`model.generator_optimizer.lr`", "float32", "1e+300"]),
+        (["--model.generator.hidden=[16,3000000000]"], ["`model.generator.hidden[1]`", "2^31", "3000000000"]),
+        (["--model.discriminator_loss=torch.nn.Module"], ["`model.discriminator_loss` has no class_path"]),
         (["--trainer.log_every_n_steps=0"], ["log_every_n_steps should be 1 or more"]),
         (["--trainer.check_val_every_n_epoch=0"], ["check_val_every_n_epoch should be 1 or more"]),
         (["--trainer.overfit_batches=1"], ["overfit_batches"]),
@@ -59,7 +67,7 @@ def expect(result, *words: str) -> None:
         (["--model.generator.latent_size=0"], ["`latent_size` of MLPGenerator", "[0]"]),
         (["--model.generator.hidden=[20,0]"], ["`hidden` of MLPGenerator", "[20, 0]"]),
         (["--model.discriminator.image_shape=[8,8]"], ["`image_shape` of MLPDiscriminator", "(C, H, W)", "[8, 8]"]),
-        (["--model.discriminator.input_noise=-1"], ["`std`", "-1"]),
+        (["--model.discriminator.input_noise=-1"], ["`input_noise` of MLPDiscriminator", "-1"]),
         (["--model.init_images=1"], ["init_images=1"]),
         (["--model.generator_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau"], ["ReduceLROnPlateau"]),
         (["--model.discriminator_loss=lit_improved_gan.AdversarialLoss"],
@@ -100,6 +108,16 @@ def test_bad_option(run, tmp_path, arguments: list[str], words: list[str]) -> No
         ),
         ("trainer:", ["trainer", "nothing"]),
         ("modl: {}", ["modl"]),
+        ("seed_everything:", ["seed_everything"]),
+        (
+            "model: {init_args: {discriminator: {init_args: {input_noise: }}}}",
+            ["`model.discriminator.input_noise` should be float", "Found nothing"],
+        ),
+        ("data: {init_args: {val_size: 3, val_size: 4}}", ["`val_size` stands twice, in line 1 and in line 1"]),
+        (
+            "data: {class_path: lit_improved_gan.DigitsDataModule, val_size: 3}",
+            ["`data.val_size`", "below its init_args"],
+        ),
         ("trainer: 3", ["trainer", "3"]),
         ("- a\n- b", ["should hold options"]),
         ("a: [", ["is not YAML"]),
@@ -241,6 +259,54 @@ def test_a_damaged_checkpoint_is_named(run, trained) -> None:
         expect(run("test", "--ckpt_path", trained), "last.ckpt", "damaged")
 
 
+def test_the_checkpoint_before_a_damaged_one_is_offered(run, trained) -> None:
+    earlier = trained.with_name("step=2.ckpt")
+    state = torch.load(trained, weights_only=True)
+    torch.save({**state, "global_step": 2}, earlier)
+    torch.save({**state, "global_step": 1}, trained.with_name("step=1.ckpt"))
+    trained.write_bytes(trained.read_bytes()[:1000])
+    result = run("fit", "--ckpt_path", trained, "--trainer.max_steps=6")
+    expect(result, "last.ckpt is damaged", f"Give --ckpt_path {earlier}, the state after 2 training batches")
+    assert run("fit", "--ckpt_path", earlier, "--trainer.max_steps=6").status == 0
+
+
+def test_one_directory_is_of_one_fit(run, trained, monkeypatch) -> None:
+    from lit_improved_gan.cli.run_directory import Lock
+
+    monkeypatch.setattr(Lock, "patience", 0.2)
+    other = Lock(trained.parents[1])
+    result = run("fit", "--ckpt_path", trained, "--trainer.max_steps=6")
+    expect(result, "Another process trains in", "runs/digits/0", "--ckpt_path")
+    other.release()
+    assert run("fit", "--ckpt_path", trained, "--trainer.max_steps=6").status == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for root")
+def test_data_that_may_not_be_read_are_named(run, tmp_path) -> None:
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    (tmp_path / "images").chmod(0)
+    try:
+        data = ("--data=lit_improved_gan.FolderDataModule", f"--data.root={tmp_path / 'images'}")
+        expect(run(*FIT, *SMALL, *data), "Permission denied", "images")
+    finally:
+        (tmp_path / "images").chmod(0o700)
+
+
+def test_data_that_may_not_be_read_are_named_by_root_too(run, tmp_path, monkeypatch) -> None:
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    walk = Path.iterdir
+
+    def denied(path: Path):
+        if path.name == "train":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return walk(path)
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    data = ("--data=lit_improved_gan.FolderDataModule", f"--data.root={tmp_path / 'images'}")
+    expect(run(*FIT, *SMALL, *data), "Permission denied", "images/train")
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
 def test_code_in_a_checkpoint_is_refused_and_never_run(run, trained, tmp_path) -> None:
     class Evil:
         def __reduce__(self):
@@ -274,9 +340,6 @@ def test_a_run_directory_that_cannot_be_made(run, tmp_path) -> None:
 
 
 def test_a_full_disk_keeps_what_was_saved(run, tmp_path, monkeypatch) -> None:
-    import errno
-    import os
-
     replace = os.replace
     calls = []
 

@@ -130,7 +130,7 @@ def test_networks_copy_pickle_and_compile(network) -> None:
         (lambda: ConvGenerator(channels=()), "`channels`"),
         (lambda: ConvDiscriminator(image_shape=(1, 8, 8)), r"9 x 9 or more. Found \[1, 8, 8\]"),
         (lambda: ConvDiscriminator(num_outputs=0), "`num_outputs`"),
-        (lambda: ConvDiscriminator(input_noise=-1), "`std`"),
+        (lambda: ConvDiscriminator(input_noise=-1), "`input_noise`"),
     ],
 )
 def test_bad_sizes_are_refused(make, message: str) -> None:
