@@ -19,6 +19,7 @@ _HOME = {
         "LabelSmoothing",
         "LastCheckpoint",
         "ModeCoverageMonitor",
+        "PointPictures",
         "ReferenceBatch",
         "RollBack",
         "RunProgress",

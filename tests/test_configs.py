@@ -1,5 +1,7 @@
 """Every shipped YAML runs."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -31,6 +33,36 @@ def test_experiment_trains_and_tests(run, experiment: str) -> None:
     result = run("fit", "--config", f"configs/{experiment}", *SHORT)
     assert result.status == 0, result.err
     assert "test error: " in result.out or "classifier score: " in result.out
+
+
+KNOWN_MODES = ["ring_gan.yaml", "grid_gan.yaml", "stacked_digits_gan.yaml"]
+
+
+@pytest.mark.parametrize("experiment", KNOWN_MODES)
+def test_experiment_with_known_modes(run, experiment: str) -> None:
+    result = run("fit", "--config", f"configs/{experiment}", *SHORT)
+    assert result.status == 0, result.err
+    assert "test/modes " in result.out
+    seeds = run("fit", "--config", f"configs/{experiment}", *SHORT, "--seeds", "[3,4]")
+    assert seeds.status == 0, seeds.err
+    assert "test/modes_seed4 " in seeds.out
+
+
+@pytest.mark.parametrize("experiment", KNOWN_MODES[:2])
+def test_pictures_of_points(run, tmp_path, experiment: str) -> None:
+    result = run("fit", "--config", f"configs/{experiment}", "--config", "configs/picture/points.yaml", *SHORT)
+    assert result.status == 0, result.err
+    for name in ("points.gif", "points.png"):
+        assert (tmp_path / "runs" / experiment.removesuffix(".yaml") / "0" / name).is_file()
+
+
+@pytest.mark.parametrize("experiment", KNOWN_MODES[1:])
+@pytest.mark.parametrize("overlay", [path for path in OVERLAYS if path.startswith("configs/technique/")])
+def test_technique_applies_where_modes_are_known(run, experiment: str, overlay: str) -> None:
+    few = "--data.num_points=300" if experiment.startswith("grid") else "--data.num_test=300"
+    result = run("fit", "--config", f"configs/{experiment}", "--config", overlay, *SHORT, few)
+    assert result.status == 0, result.err
+    assert "test/quality " in result.out
 
 
 @pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.startswith("mnist")])
@@ -88,10 +120,14 @@ def test_metrics_apply_to_an_experiment_and_can_be_built(
 
 
 def test_every_experiment_is_run() -> None:
-    assert all(name.startswith(("digits", "mnist", "cifar10", "svhn")) for name in EXPERIMENTS)
+    assert all(name.startswith(("digits", "mnist", "cifar10", "svhn", *KNOWN_MODES)) for name in EXPERIMENTS)
 
 
-UNSUPERVISED_ONLY = ("hinge", "least_squares")  # their losses of D take no labels
+UNSUPERVISED_ONLY = {  # and what an experiment with labels says of them
+    "hinge": "`discriminator_loss` is called with (labelled, labels, unlabelled, fake)",
+    "least_squares": "`discriminator_loss` is called with (labelled, labels, unlabelled, fake)",
+    "packing": "a pack of examples has no class",
+}
 
 
 @pytest.mark.parametrize("experiment", ["digits.yaml", "digits_gan.yaml"])
@@ -100,7 +136,7 @@ def test_overlay_applies_and_keeps_the_callbacks(run, tmp_path, experiment: str,
     result = run("fit", "--config", f"configs/{experiment}", "--config", overlay, *SHORT)
     if experiment == "digits.yaml" and overlay.endswith(tuple(f"{name}.yaml" for name in UNSUPERVISED_ONLY)):
         assert result.status == 2
-        assert "`discriminator_loss` is called with (labelled, labels, unlabelled, fake)" in result.err
+        assert UNSUPERVISED_ONLY[Path(overlay).stem] in result.err
         return
     assert result.status == 0, result.err
     folder = tmp_path / "runs" / experiment.removesuffix(".yaml") / "0"

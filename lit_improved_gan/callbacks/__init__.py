@@ -8,6 +8,7 @@ from lit_improved_gan.callbacks.generative_metrics import GenerativeMetrics
 from lit_improved_gan.callbacks.interrupt import GracefulInterrupt
 from lit_improved_gan.callbacks.label_smoothing import LabelSmoothing
 from lit_improved_gan.callbacks.mode_coverage import ModeCoverageMonitor
+from lit_improved_gan.callbacks.point_pictures import PointPictures
 from lit_improved_gan.callbacks.progress import RunProgress
 from lit_improved_gan.callbacks.reference_batch import ReferenceBatch
 from lit_improved_gan.callbacks.roll_back import RollBack
@@ -23,6 +24,7 @@ __all__ = [
     "LabelSmoothing",
     "LastCheckpoint",
     "ModeCoverageMonitor",
+    "PointPictures",
     "ReferenceBatch",
     "RollBack",
     "RunProgress",

@@ -1,0 +1,118 @@
+"""Modes covered where they are known: without and with each technique.
+
+    python benchmarks/mode_collapse.py [--seeds 0 1 2 3 4] [--experiments ring grid stacked_digits] [--rows plain ...]
+
+Runs configs/ring_gan.yaml, configs/grid_gan.yaml and configs/stacked_digits_gan.yaml as they are, with each technique
+alone, with the paper's together, and with later remedies, for each seed; the seeds of a row side by side as one batched
+model where its techniques allow it. Minibatch discrimination is that of benchmarks/mode_collapse/, the rest is
+configs/technique/. What is done is kept in benchmarks/results/mode_collapse.json and not done again. Prints a table:
+means and standard deviations over the seeds of the modes captured by samples of high quality, of their share, and of
+the divergence of their histogram from the even one, with real samples and noise as a scale.
+
+``--steps`` shortens every run, with its learning-rate schedule, to try it out.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from command import ROOT, measure
+
+EXPERIMENTS = ["ring", "grid", "stacked_digits"]
+OWN = ["minibatch_discrimination", "minimax"]  # overlays in benchmarks/mode_collapse/
+ONE_BY_ONE = {"virtual_batch_norm", "historical_averaging", "r1"}  # refused side by side
+BEST = ["minibatch_discrimination", "label_smoothing"]
+ROWS: dict[str, list[str]] = {
+    "plain": [],
+    **{
+        name: [name]
+        for name in [
+            "minimax", "feature_matching", "minibatch_discrimination", "historical_averaging", "label_smoothing",
+            "virtual_batch_norm",
+        ]
+    },
+    "the paper's best two": BEST,
+    "all of the paper's": ["feature_matching", *BEST, "historical_averaging", "virtual_batch_norm"],
+    **{name: [name] for name in ["spectral_norm", "r1", "hinge", "packing"]},
+}  # fmt: skip
+MEASURES = ["modes", "quality", "kl"]
+
+
+def overlay(name: str) -> Path:
+    folder = "benchmarks/mode_collapse" if name in OWN else "configs/technique"
+    return ROOT / folder / f"{name}.yaml"
+
+
+def run(experiment: str, row: str, seeds: list[int], steps: int | None) -> list[dict[str, Any]]:
+    """The runs of these seeds, side by side where there are several."""
+    start = time.perf_counter()
+    arguments = [part for name in ROWS[row] for part in ("--config", str(overlay(name)))]
+    arguments += ["--seeds", str(seeds)] if len(seeds) > 1 else ["--seed_everything", str(seeds[0])]
+    if steps is not None:
+        arguments += [f"--trainer.max_steps={steps}"]
+        for player in ("generator", "discriminator"):
+            arguments += [f"--model.{player}_scheduler.start={steps // 2}", f"--model.{player}_scheduler.end={steps}"]
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(f"{experiment}_gan.yaml", *arguments, f"--runs={folder}")
+    seconds = round((time.perf_counter() - start) / len(seeds), 1)
+    nulls = {name: value for name, value in found.items() if name.startswith(("real_", "noise_"))}
+    names = [*MEASURES, "modes_ungated", "kl_ungated"]
+    return [
+        {"experiment": experiment, "row": row, "seed": seed, "seconds": seconds, "null": nulls}
+        | {name: found[f"{name}_seed{seed}" if len(seeds) > 1 else name] for name in names}
+        for seed in seeds
+    ]
+
+
+def cell(values: list[float], places: int) -> str:
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.{places}f} +- {spread:.{places}f}"
+
+
+def show(runs: list[dict[str, Any]]) -> None:
+    """The table of each experiment."""
+    for experiment in EXPERIMENTS:
+        own = [run for run in runs if run["experiment"] == experiment]
+        if not own:
+            continue
+        print(f"\n| {experiment} | modes | least | high quality | KL | seeds |\n|---|---|---|---|---|---|")
+        for row in ROWS:
+            chosen = [run for run in own if run["row"] == row]
+            if chosen:
+                modes, quality, kl = ([run[name] for run in chosen] for name in MEASURES)
+                cells = [cell(modes, 1), f"{min(modes):g}", cell(quality, 3), cell(kl, 3), str(len(chosen))]
+                print(f"| {row} | {' | '.join(cells)} |")
+        for null in ("real", "noise"):
+            modes, quality, kl = (own[0]["null"][f"{null}_{name}"] for name in MEASURES)
+            print(f"| {null} samples | {modes:g} | | {quality:.3f} | {kl:.3f} | |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--experiments", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "mode_collapse.json")
+    options = parser.parse_args()
+    done: dict[str, Any] = {"command": " ".join(["python benchmarks/mode_collapse.py", *sys.argv[1:]]), "runs": []}
+    if options.output.is_file():
+        done = json.loads(options.output.read_text())
+    for experiment in options.experiments:
+        for row in options.rows:
+            known = {run["seed"] for run in done["runs"] if (run["experiment"], run["row"]) == (experiment, row)}
+            missing = [seed for seed in options.seeds if seed not in known]
+            alone = bool(ONE_BY_ONE & set(ROWS[row]))
+            for seeds in [[seed] for seed in missing] if alone else [missing] if missing else []:
+                done["runs"] += run(experiment, row, seeds, options.steps)
+                options.output.write_text(json.dumps(done, indent=1) + "\n")
+    show(done["runs"])
+
+
+if __name__ == "__main__":
+    main()
