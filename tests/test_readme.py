@@ -102,3 +102,16 @@ def test_the_times_on_a_gpu_are_the_committed_result() -> None:
     rows = json.loads((RESULTS / "gpu" / "gpu_step.json").read_text())["NVIDIA H200"]["rows"]
     alone = {row["cuda_graphs"]: row["ms"] for row in rows if row["seeds"] == 1}
     assert f"takes {alone[True]:.1f} ms in the place of {alone[False]:.1f} on an H200" in README
+
+
+def test_the_distances_of_real_images_are_the_committed_result() -> None:
+    result = json.loads((RESULTS / "fid_real.json").read_text())
+    assert result["images of each set"] == 10_000
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    found = result["fid768 of the first training images against"]
+    for name, value in found.items():
+        assert f"| {name} | {value:.4f} |" in text
+    noisy = [value for name, value in found.items() if "noise" in name]
+    assert len(noisy) == 4
+    assert max(found["test"], found["other training images"]) < noisy[0]
+    assert noisy == sorted(noisy)
