@@ -71,6 +71,9 @@ def _run(args: list[str]) -> int:
 def _with_config_of_run(args: list[str]) -> list[str]:
     """Add the run's own config where a checkpoint is given and no config."""
     checkpoint = next(option(args, "--ckpt_path"), None)
+    evaluates = args[:1] in (["test"], ["validate"], ["predict"]) and not {"-h", "--help", "--print_config"} & set(args)
+    if evaluates and checkpoint is None and not config_files(args):
+        raise UserError(f"`{args[0]}` needs --ckpt_path, the checkpoint of a run.")
     if checkpoint in (None, "last") or config_files(args) or not args or args[0] not in _SUBCOMMANDS:
         return args
     from pathlib import Path

@@ -54,12 +54,16 @@ def check_config_files(args: list[str]) -> None:
     arguments into other callbacks.
 
     Raises:
-        UserError: a file is missing or no mapping, an overlay stands before the experiment, or callbacks or loggers are
-            replaced.
+        UserError: a file is missing, no mapping, or given twice, an overlay stands before the experiment, or callbacks
+            or loggers are replaced.
     """
     experiment: Path | None = None
     owner: dict[str, Path] = {}
-    files = [(path, read_config(path)) for path in config_files(args)]
+    paths = config_files(args)
+    for i, path in enumerate(paths):
+        if path.resolve() in [earlier.resolve() for earlier in paths[:i]]:
+            raise UserError(f"{path} is given twice, and what it adds would be added twice. Give it once.")
+    files = [(path, read_config(path)) for path in paths]
     for path, content in files:
         trainer = content.get("trainer", {})
         if experiment is None and _is_experiment(content):

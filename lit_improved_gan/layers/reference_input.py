@@ -54,7 +54,7 @@ def set_reference(network: nn.Module, *inputs: Tensor) -> None:
             generator.
 
     Raises:
-        ValueError: the network holds no such layer, or there are fewer than two examples.
+        ValueError: the network holds no such layer, an input is no finite tensor, or there are fewer than two examples.
     """
     attach_reference(network).set(*inputs)
 
@@ -120,6 +120,12 @@ class ReferenceInput(nn.Module):
 
     def set(self, *inputs: Tensor) -> None:
         """Keep these inputs, ``(R, ...)`` each, R >= 2."""
+        for value in inputs:
+            if not isinstance(value, Tensor) or value.dim() < 1:
+                found = f"one of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+                raise ValueError(f"A reference batch should be a tensor (R, ...). Found {found}.")
+            if value.is_floating_point() and not bool(value.isfinite().all()):
+                raise ValueError("A reference batch should be finite. Found NaN or infinity in it.")
         if not inputs or any(len(value) < 2 for value in inputs):
             raise ValueError(f"A reference batch should have 2 examples or more. Found {[len(v) for v in inputs]}.")
         self._keep({f"input{i}": value for i, value in enumerate(inputs)})

@@ -55,8 +55,12 @@ def discriminator_loss(real: Tensor, fake: Tensor, real_target: float = 1.0) -> 
     Returns:
         a scalar in nats, >= 0.
 
+    Raises:
+        ValueError: ``real_target`` is out of its range.
+
     Source: paper section 3.4.
     """
+    _check_target("discriminator_loss", real_target)
     real, fake = wide(real), wide(fake)
     # softplus(s) - alpha s, written so that no two large terms cancel: softplus(s) - s = softplus(-s)
     on_real = F.softplus(-real).mean()
@@ -71,8 +75,12 @@ def check_target(loss: nn.Module, value: float, name: str = "real_target") -> fl
     Raises:
         ValueError: it is out of its range.
     """
-    if not 0 < value <= 1:
-        raise ValueError(f"Parameter `{name}` of {type(loss).__name__} should be in (0, 1]. Found {name}={value}.")
+    return _check_target(type(loss).__name__, value, name)
+
+
+def _check_target(of: str, value: float, name: str = "real_target") -> float:
+    if not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError(f"Parameter `{name}` of {of} should be in (0, 1]. Found {name}={value}.")
     return value
 
 

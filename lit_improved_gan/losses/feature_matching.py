@@ -120,9 +120,10 @@ class _OfLayers(GeneratorLoss):
         name = type(self).__name__
         if real is None:
             raise ValueError(f"{name} needs the discriminator's output on real images. Found real=None.")
-        if not fake.features:
+        if not getattr(fake, "features", None) or not hasattr(real, "features"):
             raise ValueError(
-                f"{name} needs a discriminator that returns features. Found none: wrap it in TappedDiscriminator."
+                f"{name} needs a discriminator that returns features, on generated and on real images. Found none: "
+                "wrap it in TappedDiscriminator, and give its outputs."
             )
         layers = {next(reversed(fake.features)): 1.0} if self.layers is None else self.layers
         missing = layers.keys() - fake.features.keys()

@@ -104,7 +104,7 @@ def _find(weights: str | Path | None) -> Path:
             raise FileNotFoundError(
                 f"The weights of the Inception network are not here, and could not be downloaded ({error}). Connect to "
                 f"the network once, or put {_URL} into a file and name it by the parameter `weights` of "
-                f"InceptionFeatures or the environment variable {WEIGHTS_VARIABLE}."
+                f"InceptionFeatures (--weights of evaluate) or the environment variable {WEIGHTS_VARIABLE}."
             ) from error
     return path
 

@@ -149,6 +149,16 @@ def test_an_option_wins_over_a_file_wherever_it_stands(run) -> None:
     assert "val_size: 7\n" in result.out
 
 
+def test_a_file_that_is_given_twice_is_refused(run) -> None:
+    both = ("-c", "configs/digits.yaml", "-c", OVERLAY)
+    expect(run("fit", *both, "-c", f"./{OVERLAY}"), "label_smoothing", "given twice")
+
+
+@pytest.mark.parametrize("subcommand", ["test", "predict"])
+def test_a_checkpoint_is_asked_for_where_nothing_is_given(run, subcommand: str) -> None:
+    expect(run(subcommand), f"`{subcommand}` needs --ckpt_path")
+
+
 def test_an_overlay_before_the_experiment_is_refused(run) -> None:
     expect(run("fit", "-c", OVERLAY, "-c", "configs/digits.yaml"), OVERLAY, "stands before the experiment")
 

@@ -457,8 +457,13 @@ def test_errors() -> None:
     for inputs in ((), (torch.zeros(1, 3),), (torch.zeros(0, 3),), (torch.zeros(4, 3), torch.zeros(1))):
         with pytest.raises(ValueError, match="2 examples or more"):
             set_reference(network, *inputs)
+    for wrong, found in [([1, 2], "list"), (torch.zeros(()), "one of shape"), (torch.full((4, 3), torch.nan), "NaN")]:
+        with pytest.raises(ValueError, match=f"reference batch should be .* Found {found}"):
+            set_reference(network, wrong)
     with pytest.raises(RuntimeError, match="no reference batch"):
         network(torch.zeros(4, 3))
+    set_reference(network, torch.randn(4, 3))  # what was refused has left nothing behind
+    network(torch.zeros(4, 3))
     assert attach_reference(network) is network.reference_input
 
 

@@ -151,6 +151,8 @@ def test_a_single_logit_is_taken_as_it_is() -> None:
 def test_targets_out_of_range_are_refused(target: float) -> None:
     with pytest.raises(ValueError, match="real_target"):
         AdversarialLoss(target)
+    with pytest.raises(ValueError, match="`real_target` of discriminator_loss"):
+        discriminator_loss(torch.zeros(2), torch.zeros(2), target)
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,8 @@ def test_wrong_layers_are_refused(kind) -> None:
     bare = DiscriminatorOutput(torch.zeros(4, 1), {})
     with pytest.raises(ValueError, match="TappedDiscriminator"):
         kind()(bare, bare)
+    with pytest.raises(ValueError, match="TappedDiscriminator"):
+        kind()(torch.zeros(4, 1), torch.zeros(4, 1))
 
 
 @pytest.mark.parametrize("bandwidths", [(), (0.0,), (1.0, -1.0), (float("nan"),)])
