@@ -115,3 +115,11 @@ def test_the_distances_of_real_images_are_the_committed_result() -> None:
     assert len(noisy) == 4
     assert max(found["test"], found["other training images"]) < noisy[0]
     assert noisy == sorted(noisy)
+
+
+def test_the_cost_of_an_evaluation_is_the_committed_result() -> None:
+    result = json.loads((RESULTS / "evaluation_cost.json").read_text())
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    assert f"take {result['ratio']:.3f} times the time of the bare network" in text
+    assert f"at 2048 dimensions takes {result['seconds of the distance at 2048 dimensions']:.1f} s" in text
+    assert len(set(result["state MB"].values())) == 1
