@@ -41,13 +41,16 @@ class Player:
     def __init__(self, initial: dict[str, Tensor], lr: float) -> None:
         self.lr = lr
         self.flat = torch.cat([value.flatten() for value in initial.values()])
-        self.weights, start = {}, 0
-        for name, value in initial.items():
-            self.weights[name] = self.flat[start : start + value.numel()].view(value.shape).detach().requires_grad_()
-            start += value.numel()
+        self.shapes = {name: value.shape for name, value in initial.items()}
+        self.weights = {name: value.detach().requires_grad_() for name, value in self.named(self.flat).items()}
         self.mean, self.square = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
         self.betas = torch.tensor([BETA1, BETA2], device=self.flat.device, dtype=torch.float64)
         self.powers = torch.ones_like(self.betas)  # beta1^t, beta2^t
+
+    def named(self, flat: Tensor) -> dict[str, Tensor]:
+        """Views of such a flat tensor, by name."""
+        parts = flat.split([shape.numel() for shape in self.shapes.values()])
+        return {name: part.view(shape) for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)}
 
     def step(self, loss: Tensor) -> None:
         """One update from the gradient of a loss."""
@@ -170,10 +173,7 @@ class Runs:
     def wrong(self, test: tuple[Tensor, Tensor], averaged: bool) -> tuple[list[int], Tensor]:
         """Wrong test images of each run, and the class probabilities ``(M, N, 10)``."""
         flat = self.average / (1 - (1 - RATE) ** self.steps) if averaged else self.d.flat
-        weights, start = {}, 0
-        for name, value in self.d.weights.items():
-            weights[name] = flat[start : start + value.numel()].view(value.shape)
-            start += value.numel()
+        weights = self.d.named(flat)
         found = []
         for images in test[0].flatten(1).to(self.device).split(2000):
             x = (images.float() / 255).expand(len(self.subsets), -1, -1)

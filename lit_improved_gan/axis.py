@@ -3,7 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["log_at"]
+__all__ = ["batches_done", "log_at"]
+
+
+def batches_done(trainer: Any, module: Any) -> int:
+    """Training batches done: what the module counts itself, or else Lightning's ``global_step``."""
+    return int(getattr(module, "batches", trainer.global_step))
 
 
 def log_at(loggers: Iterable[Any], values: Mapping[str, float], batches: int) -> None:

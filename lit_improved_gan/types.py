@@ -51,7 +51,19 @@ class DiscriminatorOutput(NamedTuple):
 
 
 class DivergedError(RuntimeError):
-    """A loss or a gradient is not finite; the message says whose, and in which training batch."""
+    """A loss or a gradient is not finite.
+
+    Args:
+        what: whose it is, in which training batch, and what else is known.
+        remedy: what to try.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what, self.remedy = what, remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.remedy}"
 
 
 class LabelledBatch(NamedTuple):

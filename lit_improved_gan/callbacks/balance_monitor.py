@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from lit_improved_gan.axis import log_at
+from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.balance import BalanceWindow, State, look
+from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
+from lit_improved_gan.losses import real_logit
 from lit_improved_gan.seeding import generator
 from lit_improved_gan.types import DiscriminatorOutput, Prior
 
@@ -79,7 +81,7 @@ class BalanceMonitor(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
         """Note the norm of a player's gradient where a look is due after this batch."""
-        if (_batches(trainer, pl_module) + 1) % self.every_n_batches:
+        if (batches_done(trainer, pl_module) + 1) % self.every_n_batches:
             return
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         for player in ("discriminator", "generator"):
@@ -89,7 +91,7 @@ class BalanceMonitor(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Look where it is due, and say what has begun."""
-        batches = _batches(trainer, pl_module)
+        batches = batches_done(trainer, pl_module)
         if batches % self.every_n_batches:
             return
         found = self._look(pl_module, batch, batches) | self._norms
@@ -108,19 +110,11 @@ class BalanceMonitor(Callback):
     @torch.no_grad()
     def _look(self, pl_module: Any, batch: Any, batches: int) -> dict[str, Tensor]:
         networks = pl_module.generator, pl_module.discriminator
-        modes = [(module, module.training) for network in networks for module in network.modules()]
         real = _real(batch, getattr(pl_module, "d_updates_per_batch", 1))
-        devices = [real.device] if real.device.type == "cuda" else []
-        try:
-            for network in networks:
-                network.eval()
-            with torch.random.fork_rng(devices):
-                z = networks[0].prior(len(real), generator("balance", batches, device=real.device))
-                fake = networks[0](z.to(real.dtype))
-                on_real, on_fake = (_real_logit(networks[1](x)) for x in (real, fake))
-        finally:
-            for module, training in modes:
-                module.training = training
+        with evaluating(*networks), untouched_noise(real.device):
+            z = networks[0].prior(len(real), generator("balance", batches, device=real.device))
+            fake = networks[0](z.to(real.dtype))
+            on_real, on_fake = (real_logit(DiscriminatorOutput.of(networks[1](x)).logits) for x in (real, fake))
         return look(real, fake, on_real, on_fake)
 
     def _words(self, state: State, batches: int) -> str:
@@ -149,19 +143,9 @@ class BalanceMonitor(Callback):
         self.events = list(state_dict["events"])
 
 
-def _batches(trainer: Trainer, pl_module: Any) -> int:
-    return int(getattr(pl_module, "batches", trainer.global_step))
-
-
 def _real(batch: Any, updates: int) -> Tensor:
     """The real samples of D's first update."""
     if isinstance(batch, Mapping):
         batch = batch["unlabelled"] if "unlabelled" in batch else batch["labelled"]
     samples: Tensor = batch[0] if isinstance(batch, (tuple, list)) else batch
     return samples[: len(samples) // updates]
-
-
-def _real_logit(output: Tensor | DiscriminatorOutput) -> Tensor:
-    """The logit of "real", also where there is one for each class."""
-    logits = DiscriminatorOutput.of(output).logits.float()
-    return logits.flatten() if logits.dim() == 1 else logits.logsumexp(1)

@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lit_improved_gan.axis import log_at
+from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.numbered_samples import check_samples, numbered_samples
 from lit_improved_gan.metrics import ClassifierScore, load_classifier
 
@@ -71,7 +71,7 @@ class ClassifierScoreMonitor(Callback):
         if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             values, _ = self._judge(trainer, pl_module, "val", self.val_samples)
             pl_module.log_dict(values, logger=False)
-            log_at(trainer.loggers, values, getattr(pl_module, "batches", trainer.global_step))
+            log_at(trainer.loggers, values, batches_done(trainer, pl_module))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Judge ``num_samples`` samples, and show the histogram."""

@@ -12,8 +12,9 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 from tqdm import tqdm
 
-from lit_improved_gan.axis import log_at
+from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.numbered_samples import check_samples, numbered_samples
+from lit_improved_gan.callbacks.untouched import untouched_noise
 from lit_improved_gan.metrics import FeatureExtractor, FeatureMetric, RealStatistics, cache_folder, content_of
 from lit_improved_gan.seeding import mix
 
@@ -131,16 +132,15 @@ class GenerativeMetrics(Callback):
         if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             values = self._measure(trainer, pl_module, "val", self.val_samples)
             pl_module.log_dict(values, logger=False)
-            log_at(trainer.loggers, values, getattr(pl_module, "batches", trainer.global_step))
+            log_at(trainer.loggers, values, batches_done(trainer, pl_module))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Measure ``num_samples`` samples."""
         pl_module.log_dict(self._measure(trainer, pl_module, "test", self.num_samples))
 
     def _measure(self, trainer: Trainer, pl_module: Any, stage: str, n: int) -> dict[str, float]:
-        devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         # not in inference mode: its tensors do not tell whether they have changed, and the extractor remembers the last
-        with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices):
+        with torch.inference_mode(False), torch.no_grad(), untouched_noise(pl_module.device):
             torch.manual_seed(mix(self.seed, stage, trainer.global_rank))  # for a generator with noise of its own
             found = self._found(trainer, pl_module, n)
         values = {f"{stage}/{name}": float(value) for name, value in found.items()}
@@ -212,7 +212,7 @@ class GenerativeMetrics(Callback):
         records.append(
             {
                 **values,
-                "batches": getattr(pl_module, "batches", trainer.global_step),
+                "batches": batches_done(trainer, pl_module),
                 "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
                 "samples": n,
                 "seed of the samples": self.seed,

@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lit_improved_gan.axis import log_at
+from lit_improved_gan.axis import batches_done, log_at
 
 __all__ = ["LabelSmoothing"]
 
@@ -65,7 +65,7 @@ class LabelSmoothing(Callback):
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Set the target of this batch, and log it."""
-        done = getattr(pl_module, "batches", trainer.global_step)
+        done = batches_done(trainer, pl_module)
         pl_module.real_target = self.at(done)
         if self.final_target is not None and (done + 1) % trainer.log_every_n_steps == 0:
             log_at(trainer.loggers, {"real_target": pl_module.real_target}, done + 1)

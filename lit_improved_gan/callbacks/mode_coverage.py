@@ -8,8 +8,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
-from lit_improved_gan.axis import log_at
+from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.numbered_samples import check_samples, numbered_samples
+from lit_improved_gan.callbacks.untouched import untouched_noise
 from lit_improved_gan.metrics import GaussianModes, ModeCoverage, ModeJudge
 from lit_improved_gan.seeding import generator, mix, permutation
 
@@ -86,7 +87,7 @@ class ModeCoverageMonitor(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
         """Judge ``val_samples`` samples where it is due."""
-        batches = getattr(pl_module, "batches", trainer.global_step)
+        batches = batches_done(trainer, pl_module)
         if self.every_n_batches and batches % self.every_n_batches == 0:
             values = self._measure(trainer, pl_module, "val", self.val_samples)
             pl_module.log_dict(values, logger=False)
@@ -125,8 +126,7 @@ class ModeCoverageMonitor(Callback):
                 for name, value in self._coverage(part.to(pl_module.device) for part in x.split(_PART)).items()
             }
         seeds = getattr(pl_module, "seeds", [None])
-        devices = [pl_module.device] if pl_module.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
+        with untouched_noise(pl_module.device):
             torch.manual_seed(mix(self.seed, stage, trainer.global_rank))  # for a generator with noise of its own
             parts = list(self._samples(trainer, pl_module, n, len(seeds)))
         each = [self._coverage(part[i :: len(seeds)] for part in parts) for i in range(len(seeds))]
@@ -159,6 +159,6 @@ def _real(data: Any, n: int) -> Tensor:
 
 def _noise(data: Any, n: int) -> Tensor:
     """``n`` samples of noise, uniform between the least and the largest real value."""
-    low, high = (float(value) for value in _real(data, 10_000).aminmax())
-    shape = _real(data, 1).shape[1:]
-    return low + (high - low) * torch.rand(n, *shape, generator=generator("noise samples"))
+    real = _real(data, 10_000)
+    low, high = (float(value) for value in real.aminmax())
+    return low + (high - low) * torch.rand(n, *real.shape[1:], generator=generator("noise samples"))

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_improved_gan.callbacks.untouched import evaluating
+
 __all__ = ["check_samples", "numbered_samples"]
 
 
@@ -24,7 +26,10 @@ def numbered_samples(module: Any, numbers: Tensor, n: int, seed: int, size: int)
 
     A module without ``sample_numbered`` makes all ``n`` at once, in eval mode.
     """
-    everything = None if callable(getattr(module, "sample_numbered", None)) else _all_samples(module, n, seed)
+    everything: Tensor | None = None
+    if not callable(getattr(module, "sample_numbered", None)):
+        with evaluating(module):
+            everything = module.sample(n, seed=seed)
     for part in numbers.split(size):
         if everything is not None:
             images = everything[part.to(everything.device)]
@@ -33,14 +38,3 @@ def numbered_samples(module: Any, numbers: Tensor, n: int, seed: int, size: int)
         else:
             images = module.sample_numbered(torch.zeros(1, dtype=torch.int64), seed)[:0]
         yield part.to(images.device), images
-
-
-def _all_samples(module: Any, n: int, seed: int) -> Tensor:
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        samples: Tensor = module.sample(n, seed=seed)
-    finally:
-        for part, training in modes:
-            part.training = training
-    return samples

@@ -7,7 +7,10 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
+from lit_improved_gan.axis import batches_done
 from lit_improved_gan.callbacks.numbered_samples import check_samples
+from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
+from lit_improved_gan.losses import real_logit
 from lit_improved_gan.types import DiscriminatorOutput
 
 __all__ = ["PointPictures", "draw_points"]
@@ -55,7 +58,7 @@ class PointPictures(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         """Keep what is drawn, where it is due."""
-        batches = int(getattr(pl_module, "batches", trainer.global_step))
+        batches = batches_done(trainer, pl_module)
         if batches % self.every_n_batches == 0 and trainer.is_global_zero:
             self.frames.append(self._frame(trainer, pl_module, batches))
 
@@ -63,15 +66,14 @@ class PointPictures(Callback):
         """Draw."""
         if not trainer.is_global_zero:
             return
-        batches = int(getattr(pl_module, "batches", trainer.global_step))
+        batches = batches_done(trainer, pl_module)
         if not self.frames or self.frames[-1]["batches"] != batches:
             self.frames.append(self._frame(trainer, pl_module, batches))
         draw_points(trainer.datamodule.real_images("train"), self.frames, Path(trainer.default_root_dir))
 
     @torch.no_grad()
     def _frame(self, trainer: Trainer, pl_module: Any, batches: int) -> dict[str, Any]:
-        devices = [pl_module.device] if pl_module.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
+        with untouched_noise(pl_module.device):
             samples = pl_module.sample(self.num_samples, seed=self.seed).float().cpu()
             surface = self._surface(trainer, pl_module)
         return {"batches": batches, "samples": samples, "surface": surface}
@@ -84,13 +86,9 @@ class PointPictures(Callback):
         low, high = _bounds(trainer.datamodule.real_images("train"))
         line = torch.linspace(low, high, _SIDE)
         y, x = torch.meshgrid(line, line, indexing="ij")
-        modes = [(module, module.training) for module in network.modules()]
-        network.eval()
         points = torch.stack([x, y], 2).flatten(0, 1).to(pl_module.device, next(network.parameters()).dtype)
-        logits = DiscriminatorOutput.of(network(points)).logits.float()
-        for module, training in modes:
-            module.training = training
-        chance = (logits.flatten() if logits.dim() == 1 else logits.logsumexp(1)).sigmoid()
+        with evaluating(network):
+            chance = real_logit(DiscriminatorOutput.of(network(points)).logits).float().sigmoid()
         return chance.view(_SIDE, _SIDE).cpu()
 
     def state_dict(self) -> dict[str, Any]:

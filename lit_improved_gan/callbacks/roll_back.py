@@ -96,7 +96,8 @@ class RollBack(Callback):
 
     def _roll_back(self, trainer: Trainer, module: LightningModule, error: DivergedError) -> None:
         if self._kept["rollbacks"] == self.max_rollbacks:
-            raise DivergedError(f"{error} RollBack has tried {self.max_rollbacks} times.") from error
+            tried = f"RollBack has tried {self.max_rollbacks} times."
+            raise DivergedError(error.what, f"{error.remedy} {tried}") from error
         self._kept["rollbacks"] += 1
         module.load_state_dict(self._kept["weights"])
         for optimizer, state in zip(trainer.optimizers, self._kept["optimizers"], strict=True):
@@ -108,11 +109,11 @@ class RollBack(Callback):
         for config in trainer.lr_scheduler_configs:
             for schedule in _all(config.scheduler):
                 schedule.base_lrs = [rate * self.factor for rate in schedule.base_lrs]
-        what, batch = str(error).split(". Give it", 1)[0], self._kept["batch"]
+        batch = self._kept["batch"]
         rates = ", ".join(f"{optimizer.param_groups[0]['lr']:.3g}" for optimizer in trainer.optimizers)
         rank_zero_warn(
-            f"{what}. Training goes on from the state after batch {batch} with the learning rates of both players "
-            f"times {self.factor:g}, now {rates} (time {self._kept['rollbacks']} of {self.max_rollbacks})."
+            f"{error.what}. Training goes on from the state after batch {batch} with the learning rates of both "
+            f"players times {self.factor:g}, now {rates} (time {self._kept['rollbacks']} of {self.max_rollbacks})."
         )
 
 

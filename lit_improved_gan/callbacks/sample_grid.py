@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
+from lit_improved_gan.axis import batches_done
 from lit_improved_gan.callbacks.images import grid_of, log_image, save_png
 from lit_improved_gan.callbacks.numbered_samples import check_samples
 
@@ -52,7 +53,7 @@ class SampleGrid(Callback):
         self._save(trainer, pl_module)
 
     def _save(self, trainer: Trainer, pl_module: Any) -> None:
-        step = getattr(pl_module, "batches", trainer.global_step)
+        step = batches_done(trainer, pl_module)
         if not trainer.is_global_zero or step == self._last:
             return
         self._last = step

@@ -6,6 +6,7 @@ import sys
 from lit_improved_gan import __version__
 from lit_improved_gan.cli.config_files import check_config_files, config_files, files_first, option
 from lit_improved_gan.cli.errors import UserError
+from lit_improved_gan.cli.options import without_checkpoint
 
 __all__ = ["main"]
 
@@ -73,7 +74,7 @@ def _with_config_of_run(args: list[str]) -> list[str]:
     checkpoint = next(option(args, "--ckpt_path"), None)
     evaluates = args[:1] in (["test"], ["validate"], ["predict"]) and not {"-h", "--help", "--print_config"} & set(args)
     if evaluates and checkpoint is None and not config_files(args):
-        raise UserError(f"`{args[0]}` needs --ckpt_path, the checkpoint of a run.")
+        raise UserError(without_checkpoint(args[0]))
     if checkpoint in (None, "last") or config_files(args) or not args or args[0] not in _SUBCOMMANDS:
         return args
     from pathlib import Path

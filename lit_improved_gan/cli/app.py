@@ -16,12 +16,12 @@ from lit_improved_gan.callbacks import GracefulInterrupt, RunProgress
 from lit_improved_gan.cli.checkpoint import changed_data, check_left_to_do, check_overridden, read_checkpoint
 from lit_improved_gan.cli.config_files import config_files
 from lit_improved_gan.cli.errors import OneMessage, UserError
+from lit_improved_gan.cli.lock import Lock
 from lit_improved_gan.cli.loggers import RunCSVLogger, close
 from lit_improved_gan.cli.machine import prepare_machine
 from lit_improved_gan.cli.options import check_options
 from lit_improved_gan.cli.report import best_checkpoint, result_line, say
 from lit_improved_gan.cli.run_directory import (
-    Lock,
     RunDirectory,
     is_first_process,
     new_directory,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from lit_improved_gan.cli.errors import UserError
+from lit_improved_gan.image_files import open_image
 from lit_improved_gan.metrics import content_of
 
 __all__ = ["ImageSource", "image_source"]
@@ -107,9 +107,7 @@ class _Folder(ImageSource):
 
 def _pixels(path: Path) -> Tensor:
     """One image, ``(1 or 3, H, W)``, uint8."""
-    with Image.open(path) as image:
-        if image.mode.startswith(("I", "F")):
-            raise ValueError(f"its pixels are of mode {image.mode}, not of 8 bits a channel")
+    with open_image(path) as image:
         pixels: Tensor = pil_to_tensor(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     return pixels
 

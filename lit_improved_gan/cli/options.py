@@ -5,7 +5,7 @@ from typing import Any
 
 from lit_improved_gan.cli.errors import UserError
 
-__all__ = ["check_options"]
+__all__ = ["check_options", "without_checkpoint"]
 
 _LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches")
 
@@ -47,6 +47,9 @@ def check_options(subcommand: str, options: Any) -> None:
         if trainer[name] == 0:
             raise UserError(f"--trainer.{name} 0: nothing would be left to do. Give more, or leave it out.")
     if subcommand != "fit" and options["ckpt_path"] is None:
-        raise UserError(
-            f"`{subcommand}` needs --ckpt_path, the checkpoint of a run: without it the networks are untrained."
-        )
+        raise UserError(without_checkpoint(subcommand))
+
+
+def without_checkpoint(subcommand: str) -> str:
+    """What is said where something is evaluated and there is nothing to evaluate."""
+    return f"`{subcommand}` needs --ckpt_path, the checkpoint of a run: without it the networks are untrained."

@@ -81,10 +81,10 @@ class FolderDataModule(ImageDataModule):
 def _open(file: str, height: int, width: int) -> Any:
     from PIL import Image, ImageOps
 
+    from lit_improved_gan.image_files import open_image
+
     try:
-        with Image.open(file) as image:
-            if image.mode[0] in "IF":  # more than 8 bits: Pillow would clip them
-                raise ValueError(f"mode {image.mode!r} is not 8 bits a channel")
+        with open_image(file) as image:
             return ImageOps.fit(image.convert("RGB"), (width, height), Image.Resampling.BILINEAR)
     except Exception as error:
         raise ValueError(f"FolderDataModule: {file!r} could not be read ({error}). Delete or replace it.") from error

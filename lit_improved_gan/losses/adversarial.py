@@ -27,7 +27,7 @@ def real_logit(logits: Tensor) -> Tensor:
     is the logit itself, so every loss here takes both kinds of discriminator.
 
     Args:
-        logits: ``(N, K)``, K >= 1.
+        logits: ``(N, K)``, K >= 1, or ``(N,)``.
 
     Returns:
         ``(N,)``, in float32 or wider.
@@ -35,6 +35,8 @@ def real_logit(logits: Tensor) -> Tensor:
     Source: paper section 5.
     """
     logits = wide(logits)
+    if logits.dim() == 1:
+        return logits
     return logits.squeeze(1) if logits.shape[1] == 1 else torch.logsumexp(logits, 1)
 
 
@@ -60,7 +62,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, real_target: float = 1.0) -> 
 
     Source: paper section 3.4.
     """
-    _check_target("discriminator_loss", real_target)
+    check_target("discriminator_loss", real_target)
     real, fake = wide(real), wide(fake)
     # softplus(s) - alpha s, written so that no two large terms cancel: softplus(s) - s = softplus(-s)
     on_real = F.softplus(-real).mean()
@@ -69,16 +71,18 @@ def discriminator_loss(real: Tensor, fake: Tensor, real_target: float = 1.0) -> 
     return on_real + F.softplus(fake).mean()
 
 
-def check_target(loss: nn.Module, value: float, name: str = "real_target") -> float:
+def check_target(loss: nn.Module | str, value: float, name: str = "real_target") -> float:
     """Return a target of a loss, in (0, 1].
+
+    Args:
+        loss: or its name.
+        value: the target.
+        name: of the parameter.
 
     Raises:
         ValueError: it is out of its range.
     """
-    return _check_target(type(loss).__name__, value, name)
-
-
-def _check_target(of: str, value: float, name: str = "real_target") -> float:
+    of = loss if isinstance(loss, str) else type(loss).__name__
     if not isinstance(value, int | float) or not 0 < value <= 1:
         raise ValueError(f"Parameter `{name}` of {of} should be in (0, 1]. Found {name}={value}.")
     return value

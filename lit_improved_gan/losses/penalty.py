@@ -5,6 +5,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from lit_improved_gan.losses.adversarial import real_logit
+from lit_improved_gan.types import DiscriminatorOutput
+
 __all__ = ["Penalty", "R1Penalty", "r1_penalty"]
 
 
@@ -63,6 +66,4 @@ class R1Penalty(Penalty):
         if real is None:
             raise ValueError("R1Penalty is a penalty of the discriminator. Found no real images.")
         images = real.detach().requires_grad_(True)
-        output = network(images)
-        logits = output if isinstance(output, Tensor) else output.logits
-        return self.weight * r1_penalty(logits if logits.dim() == 1 else torch.logsumexp(logits, 1), images)
+        return self.weight * r1_penalty(real_logit(DiscriminatorOutput.of(network(images)).logits), images)

@@ -138,8 +138,8 @@ class UpdatingModule(CountingModule):
                 if value is not None and not bool(value.isfinite()):
                     raise DivergedError(
                         f"The {one.player}'s {name} is {float(value):g} in training batch {one.batch}"
-                        f"{self._which_weights()}. Give it a smaller learning rate, or clip its gradient with "
-                        f"{one.player}_clip."
+                        f"{self._which_weights()}",
+                        f"Give it a smaller learning rate, or clip its gradient with {one.player}_clip.",
                     )
 
     def _which_weights(self) -> str:

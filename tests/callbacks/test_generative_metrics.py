@@ -410,7 +410,7 @@ def test_the_state_of_the_noise_and_the_modes_are_untouched(gan, digits, measure
 
 
 def test_the_state_of_the_noise_would_be_touched_otherwise(gan, digits, measure, make_trainer, monkeypatch) -> None:
-    plant(monkeypatch, GenerativeMetrics._measure, ", torch.random.fork_rng(devices)", "")
+    plant(monkeypatch, GenerativeMetrics._measure, ", untouched_noise(pl_module.device)", "")
     with pytest.raises(AssertionError):
         test_the_state_of_the_noise_and_the_modes_are_untouched(gan, digits, measure, make_trainer)
 

@@ -102,7 +102,7 @@ def test_training_is_the_same_with_and_without_it(ring, make_trainer) -> None:
 
 
 def test_the_state_of_the_noise_would_be_touched_otherwise(ring, make_trainer, monkeypatch) -> None:
-    plant(monkeypatch, ModeCoverageMonitor._measure, "with torch.random.fork_rng(devices):", "if True:")
+    plant(monkeypatch, ModeCoverageMonitor._measure, "with untouched_noise(pl_module.device):", "if True:")
     with pytest.raises(AssertionError):
         trained(ring, make_trainer, ModeCoverageMonitor(every_n_batches=1, val_samples=50))
 

@@ -281,7 +281,7 @@ def test_the_checkpoint_before_a_damaged_one_is_offered(run, trained) -> None:
 
 
 def test_one_directory_is_of_one_fit(run, trained, monkeypatch) -> None:
-    from lit_improved_gan.cli.run_directory import Lock
+    from lit_improved_gan.cli.lock import Lock
 
     monkeypatch.setattr(Lock, "patience", 0.2)
     other = Lock(trained.parents[1])

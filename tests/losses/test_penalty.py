@@ -65,7 +65,7 @@ def test_against_the_transcription() -> None:
         (r1_penalty, "gradient.square()", "(gradient.detach() * gradient)"),
         (R1Penalty.forward, "self.weight *", "-self.weight *"),
         (R1Penalty.forward, "self.weight *", "2 * self.weight *"),
-        (R1Penalty.forward, "torch.logsumexp(logits, 1)", "torch.logsumexp(logits.T[:1], 1)"),
+        (losses.real_logit, "torch.logsumexp(logits, 1)", "logits.sum(1)"),
     ],
 )
 def test_planted_errors_are_found(monkeypatch, function, old: str, new: str) -> None:

@@ -1,0 +1,66 @@
+"""A look at a module in training leaves it as it was."""
+
+import pytest
+import torch
+from helpers.mutate import plant
+from lightning.pytorch import Trainer
+from torch import nn
+
+from lit_improved_gan import GAN, BalanceMonitor, DigitsDataModule, MLPDiscriminator, MLPGenerator, SideBySideGAN
+from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
+from lit_improved_gan.modules.stacked import StackedNetwork
+
+
+def network() -> nn.Sequential:
+    made = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2)))
+    made[1][1].eval()  # as someone froze it
+    return made
+
+
+def check() -> None:
+    first, second = network(), StackedNetwork([network(), network()])
+    modes = [part.training for part in first.modules()]
+    with evaluating(first, second):
+        assert not any(part.training for part in (*first.modules(), *second._skeleton[0].modules()))
+    assert [part.training for part in first.modules()] == modes
+    assert second.training
+    assert second._skeleton[0].training
+
+
+def test_every_part_is_in_its_mode_again() -> None:
+    check()
+
+
+def test_after_an_error_too() -> None:
+    first = network()
+    modes = [part.training for part in first.modules()]
+    with pytest.raises(ValueError, match="inside"), evaluating(first):
+        raise ValueError("inside")
+    assert [part.training for part in first.modules()] == modes
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("part.train(training)", "part.training = training"), ("network.eval()", "pass")]
+)
+def test_planted_errors_are_found(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    plant(monkeypatch, evaluating, old, new)
+    with pytest.raises(AssertionError):
+        check()
+
+
+def test_members_side_by_side_go_on_training() -> None:
+    members = [GAN(MLPGenerator(hidden=(8,)), MLPDiscriminator(num_outputs=1, hidden=(8,)), seed=s) for s in (0, 1)]
+    together = SideBySideGAN(members)
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = Trainer(accelerator="cpu", max_steps=2, callbacks=[BalanceMonitor(every_n_batches=1)], **off)
+    trainer.fit(together, DigitsDataModule(seeds=[0, 1]))
+    assert all(stack._skeleton[0].training for stack in together.stacks)
+
+
+def test_noise_goes_on() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    with untouched_noise(torch.device("cpu")):
+        torch.rand(7)
+    assert torch.equal(torch.rand(3), expected)
