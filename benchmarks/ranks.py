@@ -43,6 +43,7 @@ from lit_improved_gan.layers import (
 from lit_improved_gan.losses import FeatureMatchingLoss
 from lit_improved_gan.modules import AdversarialModule
 from lit_improved_gan.networks import MLPDiscriminator, MLPGenerator
+from lit_improved_gan.ranks import gathered
 
 ROOT = Path(__file__).parents[1]
 BATCH, BATCHES = 32, 30  # of all processes together
@@ -58,6 +59,14 @@ def no_norm(width: int) -> nn.Module:
 def local_mean(features: Tensor) -> Tensor:
     """The mean over this process's batch alone."""
     return features.mean(0)
+
+
+class OfTheWholeBatch(BatchNormWithoutGain):
+    """Batch norm with the statistics of all processes' batches, as torch's SyncBatchNorm has them on GPUs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole, first = gathered(x)
+        return super().forward(whole)[first : first + len(x)]
 
 
 CLOSENESS = {"minibatch_discrimination": partial(MinibatchDiscrimination, num_kernels=8)}
@@ -87,7 +96,10 @@ TECHNIQUES: dict[str, Case] = {
         }
     },
 }  # fmt: skip
-BATCH_NORM: dict[str, Case] = {"batch norm": {"norm": BatchNormWithoutGain}}
+BATCH_NORM: dict[str, Case] = {
+    "batch norm": {"norm": BatchNormWithoutGain},
+    "batch norm of the whole batch": {"norm": OfTheWholeBatch},
+}
 LOCAL: dict[str, Case] = {
     "local: feature matching": {"generator_loss": partial(FeatureMatchingLoss, statistic=local_mean)},
     "local: minibatch discrimination": CLOSENESS,
