@@ -8,8 +8,7 @@ global batches. The noise inside the networks is off. At the end each process le
 buffers (means of historical averaging, reference batches, statistics) and the moments of both optimizers; what is
 written is the largest difference from those of one process, and between processes. Cases named ``local`` leave out, on
 purpose, what makes several processes one. What rounding alone makes of 30 batches is shown by one process whose weights
-are changed in the last bit at the start. ``--quick``: all cases unsupervised by two processes, the rest only where
-processes have to speak to each other.
+are changed in the last bit at the start. ``--quick``: all cases unsupervised by two processes, few of the rest.
 """
 
 import argparse
@@ -106,7 +105,7 @@ LOCAL: dict[str, Case] = {
     "local: noise": {"noise": "the same"},
 }
 CASES = TECHNIQUES | BATCH_NORM | LOCAL
-COLLECTIVE = ["feature matching", "minibatch discrimination, across ranks", TOGETHER, *BATCH_NORM]
+FEW = [TOGETHER, "batch norm"]
 MODULES: dict[str, type[AdversarialModule]] = {"unsupervised": GAN, "semi-supervised": SemiSupervisedGAN}
 STATE = ("weights", "averages", "buffers", "moments")
 
@@ -127,7 +126,7 @@ def cases(experiment: str, world: int, quick: bool) -> list[str]:
     if experiment == "semi-supervised":
         names.remove("plain")
     few = quick and (world > 2 or experiment == "semi-supervised")
-    return [name for name in names if name in COLLECTIVE or not few]
+    return [name for name in names if name in FEW or not few]
 
 
 class LastBit(Callback):

@@ -38,7 +38,7 @@ def check_equal(rows: list[Row]) -> None:
 
 def test_several_processes_train_as_one(rows) -> None:
     equal, _, _ = split(rows)
-    assert len(equal) > 15
+    assert len(equal) > 12
     check_equal(equal)
     assert {row["processes"] for row in equal} == {2, 4}
 
