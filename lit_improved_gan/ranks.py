@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["gathered", "mean_over_ranks", "world_size"]
+__all__ = ["gathered", "mean_over_ranks", "share_statistics", "world_size"]
 
 
 def world_size() -> int:
@@ -36,6 +36,25 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     total = own.clone()
     dist.all_reduce(total)
     return value + (total / world_size() - own)
+
+
+@torch.no_grad()
+def share_statistics(*networks: nn.Module) -> None:
+    """Make the running statistics of batch norm, ``running_mean`` and ``running_var``, the mean over all processes.
+
+    Each process moves them towards those of its own batch, and under manual optimization DDP passes them on once only:
+    processes would evaluate with different ones, and a checkpoint would have those of the first process.
+    """
+    if world_size() == 1:
+        return
+    names = ("running_mean", "running_var")
+    found = [value for network in networks for name, value in network.named_buffers() if name.endswith(names)]
+    if found:
+        total = torch.cat([value.flatten() for value in found])
+        dist.all_reduce(total)
+        means = (total / world_size()).split([value.numel() for value in found])
+        for value, mean in zip(found, means, strict=True):
+            value.copy_(mean.view_as(value))
 
 
 class _Gather(torch.autograd.Function):

@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from helpers.processes import run_processes
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_improved_gan.losses import (
     batch_covariance,
@@ -24,7 +24,7 @@ from lit_improved_gan.losses import (
     maximum_mean_discrepancy,
     squared_distance,
 )
-from lit_improved_gan.ranks import gathered, mean_over_ranks, world_size
+from lit_improved_gan.ranks import gathered, mean_over_ranks, share_statistics, world_size
 
 WORLD, ROWS = 2, 5
 STATISTICS = [batch_mean, batch_mean_variance, batch_covariance]
@@ -87,7 +87,12 @@ def process(rank: int, folder: Path) -> None:
     dist.init_process_group("gloo", f"file://{folder / 'store'}", rank=rank, world_size=WORLD)
     mine = torch.arange(6.0).view(3, 2) + 10 * rank
     everyone, first = gathered(mine)
+    norms = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(2, track_running_stats=False), nn.BatchNorm2d(2).double())
+    for value in norms.buffers():
+        value.add_(rank)
+    share_statistics(norms)
     plain = {"everyone": everyone, "first": first, "mean": mean_over_ranks(mine), "world": world_size()}
+    plain |= norms.state_dict()
     torch.save((run(slice(rank * ROWS, (rank + 1) * ROWS)), plain), folder / f"{rank}.pt")
     dist.barrier()
     sys.stderr.flush()
@@ -117,6 +122,13 @@ def test_rows_come_in_the_order_of_the_ranks(results) -> None:
         assert plain["first"] == 3 * rank
         assert torch.equal(plain["mean"], torch.arange(6.0).view(3, 2) + 5)
         assert plain["world"] == WORLD
+
+
+def test_running_statistics_become_their_mean(results) -> None:
+    for rank, (_, plain) in enumerate(results):
+        assert torch.equal(plain["0.running_mean"], torch.full((3,), 0.5))
+        assert torch.equal(plain["2.running_var"], torch.full((2,), 1.5).double())
+        assert plain["0.num_batches_tracked"] == rank  # a count is left alone
 
 
 def test_a_process_alone_is_everyone() -> None:

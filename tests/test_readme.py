@@ -123,3 +123,20 @@ def test_the_cost_of_an_evaluation_is_the_committed_result() -> None:
     assert f"take {result['ratio']:.3f} times the time of the bare network" in text
     assert f"at 2048 dimensions takes {result['seconds of the distance at 2048 dimensions']:.1f} s" in text
     assert len(set(result["state MB"].values())) == 1
+
+
+def test_the_table_of_several_processes_is_the_committed_result() -> None:
+    rows = json.loads((RESULTS / "ranks.json").read_text())["rows"]
+    text = (ROOT / "docs" / "several-processes.md").read_text()
+    columns = [(name, world) for name in ("unsupervised", "semi-supervised") for world in (1, 2, 4)]
+    found = {(row["case"], row["experiment"], row["processes"]): row for row in rows}
+    cases = list(dict.fromkeys(row["case"] for row in rows))
+    assert len(cases) > 12
+    for case in cases:
+        cells = [found.get((case, *column)) for column in columns]
+        shown = " | ".join("" if cell is None else f"{cell['weights']:.0e}" for cell in cells)
+        assert f"| {case} | {shown} |" in text
+        if case != "batch norm" and not case.startswith("local"):
+            kinds = ("weights", "averages", "buffers", "moments")
+            assert max(cell[kind] for cell in cells if cell for kind in kinds) <= 1e-12
+    assert all(row["between processes, at validation"] == row["from the checkpoint"] == 0 for row in rows)

@@ -18,7 +18,7 @@ def initialize(network: nn.Module, x: Tensor) -> None:
 
     Args:
         network: any module; layers are found by their ``initialize`` method.
-        x: its input, ``(N, ...)``; the released code uses 500 images.
+        x: its input, ``(N, ...)``, the same on every process; the released code uses 500 images.
     """
     done: set[nn.Module] = set()
 
@@ -29,8 +29,13 @@ def initialize(network: nn.Module, x: Tensor) -> None:
 
     layers = [m for m in network.modules() if m is not network and callable(getattr(m, "initialize", None))]
     hooks = [layer.register_forward_pre_hook(before) for layer in layers]
+    across: list[Any] = [layer for layer in network.modules() if getattr(layer, "across_ranks", False)]
+    for layer in across:
+        layer.across_ranks = False  # else each example would meet itself once more for every other process
     try:
         network(x)
     finally:
+        for layer in across:
+            layer.across_ranks = True
         for hook in hooks:
             hook.remove()

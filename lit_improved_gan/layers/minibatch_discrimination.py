@@ -100,7 +100,8 @@ class MinibatchDiscrimination(nn.Module):
         kernel_dim: C, the size of the space in which a kernel measures distance.
         reduction: ``"sum"`` of the closeness to the others, as in the paper, or their ``"mean"``, which does not
             depend on the batch size.
-        across_ranks: take the examples of all processes as one batch, with their gradients; else each process's own.
+        across_ranks: in training, take the examples of all processes as one batch, with their gradients; else each
+            process's own, as in evaluation, where processes may have unequal batches.
 
     Shapes:
         ``(N, A)`` to ``(N, A + B)``.
@@ -152,10 +153,11 @@ class MinibatchDiscrimination(nn.Module):
             return m
 
     def _closeness(self, m: Tensor, groups: Sequence[int] | None) -> Tensor:
-        closeness = minibatch_closeness(m, groups, self.across_ranks)
+        across_ranks = self.across_ranks and self.training
+        closeness = minibatch_closeness(m, groups, across_ranks)
         if self.reduction == "sum":
             return closeness
-        world = world_size() if self.across_ranks else 1
+        world = world_size() if across_ranks else 1
         sizes = [len(m)] if groups is None else groups
         others = torch.cat([closeness.new_full((size, 1), max(size * world - 1, 1)) for size in sizes])
         return closeness / others

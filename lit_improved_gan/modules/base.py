@@ -30,6 +30,7 @@ from lit_improved_gan.modules.sampling import SamplingModule
 from lit_improved_gan.modules.updates import check_clip
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.precision import uncached_casts
+from lit_improved_gan.ranks import share_statistics
 from lit_improved_gan.seeding import current_seed
 from lit_improved_gan.types import DiscriminatorOutput, DivergedError, OptimizerFactory, SchedulerFactory
 
@@ -275,6 +276,7 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
             logs |= self.update(g_optimizer, "g_loss", self._g_losses, own, counted=last)
             self.g_updates += 1
         self.batches += 1
+        share_statistics(self.generator, self.discriminator)
         self.generator_average.update(self.generator, self.batches)
         self.discriminator_average.update(self.discriminator, self.batches)
         self._log(logs, d_optimizer, g_optimizer)

@@ -23,12 +23,25 @@ def test_two_processes_share_a_run_directory_and_see_every_image_once(tmp_path) 
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "unused" not in done.stdout + done.stderr
     assert [path.name for path in (tmp_path / "runs" / "digits").iterdir()] == ["0"]
     assert done.stdout.count("test error: ") == done.stdout.count("run directory: ") == 1
     error = float(done.stdout.split("test error: ")[1].split(" %")[0])
     assert error == round(error * 5) / 5  # of 500 images: none is counted twice
     state = torch.load(tmp_path / "runs/digits/0/checkpoints/last.ckpt", weights_only=True)
     assert state["improved_gan"]["batches"] == state["global_step"] == 18
+
+
+def test_plain_ddp_is_refused_with_the_strategy_to_choose(tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lit_improved_gan", "fit", "-c", str(ROOT / "configs" / "digits.yaml"),
+         "--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "strategy='ddp_find_unused_parameters_true'" in done.stderr
 
 
 def test_when_one_process_dies_the_other_ends_and_says_so(tmp_path) -> None:
