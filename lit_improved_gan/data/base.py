@@ -42,6 +42,7 @@ class ImageDataModule(LightningDataModule, ABC):
         batch_size: images of a stream's batch, on each process.
         labels_per_class: labelled training images of each class; ``None``: all whose class is known.
         label_seed: chooses them; ``None``: the seed of ``seed_everything``.
+        released_labels: choose them as the released scripts do from ``--seed_data``, which is then ``label_seed``.
         seeds: of members that train side by side: a training batch holds a part for each, one after the other, with the
             labelled subset and the order of that seed. ``None``: there is one.
         val_size: training images held out for validation; the split is the same for every seed. 0: none.
@@ -61,6 +62,7 @@ class ImageDataModule(LightningDataModule, ABC):
         num_workers: int = 0,
         num_samples: int = 100,
         seeds: list[int] | None = None,
+        released_labels: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -82,6 +84,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.num_samples = num_samples
         self.seeds = seeds
+        self.released_labels = released_labels
         self.order_seed: int | None = None
         self.training_set: Images | None = None
         self._resident: Images | None = None
@@ -168,7 +171,7 @@ class ImageDataModule(LightningDataModule, ABC):
             return (labels >= 0).nonzero().squeeze(1)
         chosen_by = self.label_seed if seed is None else seed
         assert chosen_by is not None  # setup has set it
-        return labelled_rows(labels, self.num_classes, self.labels_per_class, chosen_by)
+        return labelled_rows(labels, self.num_classes, self.labels_per_class, chosen_by, self.released_labels)
 
     def real_images(self, split: str) -> Tensor:
         """The images that generated ones are measured against, ``(N, C, H, W)``, uint8; float32 where unbounded.

@@ -1,5 +1,6 @@
 """Which images are labelled."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -32,3 +33,26 @@ def test_impossible_counts_are_refused(labels, classes: int, count: int, found: 
     with pytest.raises(ValueError, match="`labels_per_class`") as error:
         labelled_rows(labels, classes, count, seed=0)
     assert found in str(error.value)
+
+
+def released(labels: np.ndarray, classes: int, count: int, seed: int) -> list[int]:
+    """The lines of the released script, of row numbers instead of images."""
+    trainx, trainy = np.arange(len(labels)), labels
+    data_rng = np.random.RandomState(seed)
+    inds = data_rng.permutation(trainx.shape[0])
+    trainx, trainy = trainx[inds], trainy[inds]
+    return [int(row) for j in range(classes) for row in trainx[trainy == j][:count]]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
+def test_the_released_subset_is_that_of_the_authors(seed: int) -> None:
+    for count in (1, 5):
+        rows = labelled_rows(LABELS, 4, count, seed, released=True)
+        assert rows.tolist() == released(LABELS.numpy(), 4, count, seed)
+    assert rows.tolist() != labelled_rows(LABELS, 4, 5, seed).tolist()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_the_authors_could_not_give_is_refused(seed: int) -> None:
+    with pytest.raises(ValueError, match=f"label_seed={seed}"):
+        labelled_rows(LABELS, 4, 1, seed, released=True)
