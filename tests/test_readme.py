@@ -140,3 +140,19 @@ def test_the_table_of_several_processes_is_the_committed_result() -> None:
             kinds = ("weights", "averages", "buffers", "moments")
             assert max(cell[kind] for cell in cells if cell for kind in kinds) <= 1e-12
     assert all(row["between processes, at validation"] == row["from the checkpoint"] == 0 for row in rows)
+
+
+def test_the_sevens_with_a_bar_are_the_committed_result() -> None:
+    found = json.loads((RESULTS / "crossed_sevens.json").read_text())
+    text = (ROOT / "docs" / "semi-supervised.md").read_text().replace("\n", " ")
+    runs = [run[1:] for run in found["runs (labels, seed, crossed sevens, wrong)"] if run[0] == 100]
+    columns = zip(*sorted(runs, key=lambda run: run[2]), strict=True)
+    for name, values in zip(("seed", "labelled sevens with a bar", "wrong test digits"), columns, strict=True):
+        assert f"| {name} | {' | '.join(map(str, values))} |" in text
+    assert f"the {len(found['rows'])} of {found['training sevens']} training sevens" in text
+    none = found["chance of none by number of labels"]
+    assert f"probability {none['100']:.2f}, so 1 in {1 / (1 - none['100']) ** 10:.0f} times" in text
+    assert f"With 50 labels it is {none['50']:.2f}" in text
+    released = found["released subsets 1 to 10 with 100 labels"]
+    having = [str(seed) for seed, count in enumerate(released, 1) if count]
+    assert f"{len(having)} have one: {', '.join(having[:-1])} and {having[-1]}" in text
