@@ -7,6 +7,7 @@ from helpers.mutate import plant
 from helpers.references import balance as reference
 
 from lit_improved_gan.callbacks.balance import BalanceWindow, look, nearest_neighbour_accuracy
+from lit_improved_gan.callbacks.collapse import missed_variety
 
 
 def check_neighbours() -> None:
@@ -40,13 +41,14 @@ def test_one_distribution_scores_about_a_half() -> None:
 
 
 def test_values_of_a_look() -> None:
-    real, fake = torch.zeros(4, 2), torch.ones(4, 2)
+    real, fake = torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.0, 2.0], [0.0, 4.0]]), torch.ones(4, 2) * 9
     found = look(real, fake, torch.tensor([9.0, 1.0, 1.0, -1.0]), torch.tensor([-9.0, -9.0, 3.0, -1.0]))
     probabilities = torch.tensor([[9.0, 1.0, 1.0, -1.0], [-9.0, -9.0, 3.0, -1.0]]).sigmoid().mean(1)
     expected = [*probabilities.tolist(), 0.75, 0.75, 3 / 8, 1.0]
+    expected += [float(missed_variety(real, fake)), 0.0]
     assert [float(value) for value in found.values()] == pytest.approx(expected)
     assert list(found) == [
-        "d_real", "d_fake", "accuracy_real", "accuracy_fake", "saturation", "neighbour_accuracy",
+        "d_real", "d_fake", "accuracy_real", "accuracy_fake", "saturation", "neighbour_accuracy", "missed", "spread",
     ]  # fmt: skip
 
 
