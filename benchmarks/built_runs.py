@@ -127,9 +127,16 @@ class Measured(Callback):
         g = pl_module.generator
         with evaluating(g), untouched_noise(pl_module.device):
             x = g(g.prior(SAMPLES, generator("modes", pl_module.batches)))
-        mode = self.classifier(x).argmax(1) if self.centres is None else torch.cdist(x, self.centres).argmin(1)
-        counts = torch.bincount(mode, minlength=self.of)
+        counts = torch.bincount(self._mode(x), minlength=self.of)
         self.modes.append((pl_module.batches, int((counts >= SHARE * SAMPLES).sum())))
+
+    def _mode(self, x: Tensor) -> Tensor:
+        """Of each sample that has one: a point is within half of the centres' distance of one of them."""
+        if self.centres is None:
+            return self.classifier(x).argmax(1)
+        reach = torch.pdist(self.centres).min() / 2
+        distance, mode = torch.cdist(x, self.centres).min(1)
+        return mode[distance <= reach]
 
 
 class Dry(Callback):

@@ -6,11 +6,12 @@
 Trains every run of benchmarks/built_runs.py with each seed and with the monitor as it is by default. The thresholds
 were chosen on seeds 0 to 3 (``--seeds 0 1 2 3 --output tuning.json``). Where D is too strong or too weak, the event
 begins where the settings change and lasts to the end. A collapse lasts as long as a quarter of the modes or fewer are
-covered, and in a healthy run all but one or more are from the change's batch on; both are counted by the true centres
-of the ring or by the classifier of digits, of which the monitor knows nothing. A run in which that is not so is not
-counted, but named. A message is right if it comes within the first tenth of its event, late if after it, and repeated
-if the same event is named again. Any other message is false, but for a collapse while half of the modes or fewer are
-covered, which is true beside the event that was built. Writes benchmarks/results/monitors.json and prints a table.
+covered, for half of the run at least, and in a healthy run more than half are, from the change's batch on; both are
+counted by the true centres of the ring or by the classifier of digits, of which the monitor knows nothing. A run in
+which that is not so is not counted, but named. A message is right if it comes within the first tenth of its event, late
+if after it, and repeated if the same event is named again. Any other message is false, but for a collapse while half of
+the modes or fewer are covered, which is true beside the event that was built. Writes benchmarks/results/monitors.json
+and prints a table.
 
 ``--cost`` times a training batch with each monitor at its default settings against one without, in alternating rounds,
 and writes benchmarks/results/monitor_cost.json.
@@ -52,7 +53,7 @@ def judge(name: str, found: dict[str, Any]) -> dict[str, Any]:
         begin, end = longest(modes, of / 4)
         as_built = end - begin >= (build.batches - build.since) / 2
     elif build.kind == "healthy":
-        as_built = min(count for batch, count in modes if batch > CHANGE) >= of - 1
+        as_built = min(count for batch, count in modes if batch > CHANGE) > of / 2
     said = [(batch, state) for batch, state in found["events"] if state not in OVER]
     own = [batch for batch, state in said if state == build.kind and batch >= begin]
     delay = (own[0] - begin) / (end - begin) if own and end > begin else None

@@ -95,9 +95,10 @@ class BalanceWindow:
         """Share of all samples that D is right about."""
         return (self.mean("accuracy_real") + self.mean("accuracy_fake")) / 2
 
-    def add(self, values: dict[str, float]) -> State:
-        """Take in a look, and return the state."""
+    def add(self, values: dict[str, float], may_begin: bool = True) -> State:
+        """Take in a look, and return the state; unless it may begin, only one that was there already goes on."""
         self.looks.append(values)
+        before = self.state
         if len(self.looks) == self.size:
             strong = self.strong - self.margin * (self.state == "too strong")
             slack = self.margin * (self.state == "too weak")
@@ -107,6 +108,8 @@ class BalanceWindow:
                 self.state = "too weak"
             else:
                 self.state = "balanced"
+        if self.state != before and not may_begin:
+            self.state = "balanced"
         return self.state
 
     def state_dict(self) -> dict[str, Any]:

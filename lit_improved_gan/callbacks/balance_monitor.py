@@ -31,7 +31,8 @@ class BalanceMonitor(Callback):
     norms of both players' last gradients, ``d_gradient`` and ``g_gradient``, their ratio ``gradient_ratio``, and the
     states: ``d_strength``, 1 too strong, -1 too weak, 0 neither, see
     :class:`~lit_improved_gan.callbacks.balance.BalanceWindow`, and ``collapsing``, 1 or 0, see
-    :class:`~lit_improved_gan.callbacks.collapse.CollapseWindow`. The networks are in eval mode meanwhile; modes and the
+    :class:`~lit_improved_gan.callbacks.collapse.CollapseWindow`. While G collapses nothing new is said of D, which the
+    few points that G makes have ahead and behind by turns. The networks are in eval mode meanwhile; modes and the
     state of training's noise are untouched. A resumed run goes on where it was.
 
     Works on any LightningModule with a ``generator`` that has ``prior(n, generator)``, a ``discriminator`` that returns
@@ -113,7 +114,8 @@ class BalanceMonitor(Callback):
         if values.keys() >= {"d_gradient", "g_gradient"}:
             values["gradient_ratio"] = values["d_gradient"] / max(values["g_gradient"], 1e-12)
         before: tuple[State, Variety] = self.window.state, self.collapse.state
-        states: tuple[State, Variety] = self.window.add(values), self.collapse.add(values)
+        strength = self.window.add(values, may_begin=self.collapse.state == "varied")
+        states: tuple[State, Variety] = strength, self.collapse.add(values)
         values |= {"d_strength": _CODE[states[0]], "collapsing": float(states[1] == "collapsing")}
         log_at(trainer.loggers, {f"balance/{name}": value for name, value in values.items()}, batches)
         for was, state in zip(before, states, strict=True):

@@ -66,6 +66,14 @@ def test_a_state_is_that_of_a_full_window_and_ends_with_a_margin() -> None:
     assert window.add(at(0.5, 0.7)) == "balanced"  # 0.8
 
 
+def test_a_state_that_may_not_begin_goes_on_but_does_not_begin() -> None:
+    window = BalanceWindow(2, strong=0.97, weak=0.6, differ=0.9)
+    assert [window.add(at(1.0), may_begin=False) for _ in range(3)] == ["balanced"] * 3
+    assert [window.add(at(1.0)), window.add(at(1.0), may_begin=False)] == ["too strong"] * 2
+    assert [window.add(at(0.5, 1.0), may_begin=False) for _ in range(3)] == ["balanced"] * 3
+    assert window.add(at(0.5, 1.0)) == "too weak"
+
+
 def test_neither_the_equilibrium_nor_a_contest_is_an_event() -> None:
     for accuracy, neighbours in [(0.5, 0.55), (0.5, 0.85), (0.7, 1.0), (0.9, 1.0)]:
         window = BalanceWindow(3, strong=0.97, weak=0.6, differ=0.9)

@@ -175,11 +175,11 @@ def test_too_weak_is_said_once(ring, make_trainer) -> None:
 class Kinds(PointGenerator):
     """Makes as many points of the ring as it is told, around the origin."""
 
-    kinds = 1
+    kinds, radius = 1, 2.0
 
     def forward(self, z):
         angles = torch.arange(len(z)) % self.kinds * 2 * pi / self.kinds
-        return 2 * torch.stack([angles.cos(), angles.sin()], 1) + 0.02 * z + 0 * super().forward(z)
+        return self.radius * torch.stack([angles.cos(), angles.sin()], 1) + 0.02 * z + 0 * super().forward(z)
 
 
 class Turn(Callback):
@@ -216,6 +216,43 @@ def check_collapse(ring, make_trainer, tmp_path) -> None:
 
 def test_a_collapse_is_said_once_an_event_and_logged_to_every_logger(ring, make_trainer, tmp_path) -> None:
     check_collapse(ring, make_trainer, tmp_path)
+
+
+class Judge(PointDiscriminator):
+    """Tells points of a radius above 2.5: half of them, and from a given look on all."""
+
+    def __init__(self, since: int) -> None:
+        super().__init__()
+        self.since, self.passes = since, 0
+
+    def forward(self, x):
+        if not self.training:
+            self.passes += 1  # two a look
+            doubt = (torch.arange(len(x)) % 2 == 0) & (self.passes < 2 * self.since)
+            return torch.where((x.norm(dim=1) < 2.5) | doubt, 1.0, -1.0).unsqueeze(1)
+        return super().forward(x)
+
+
+def check_while_collapsing(ring, make_trainer) -> None:
+    seed_everything(0, verbose=False)
+    monitor = BalanceMonitor(every_n_batches=1, patience=3)
+    turn = Turn({0: 1, 30: 8})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = GAN(Kinds(), Judge(15), seed=0)
+        module.generator.radius = 3.0
+        make_trainer(turn, monitor, max_steps=40, max_epochs=-1).fit(module, ring)
+    assert monitor.events[-3:] == [(6, "collapsing"), (33, "varied"), (34, "too strong")]
+
+
+def test_nothing_new_is_said_of_d_while_g_collapses(ring, make_trainer) -> None:
+    check_while_collapsing(ring, make_trainer)
+
+
+def test_it_would_be_said_otherwise(ring, make_trainer, monkeypatch) -> None:
+    plant(monkeypatch, BalanceMonitor.on_train_batch_end, 'may_begin=self.collapse.state == "varied"', "may_begin=True")
+    with pytest.raises(AssertionError):
+        check_while_collapsing(ring, make_trainer)
 
 
 @pytest.mark.parametrize(
