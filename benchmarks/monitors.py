@@ -19,7 +19,6 @@ and writes benchmarks/results/monitor_cost.json.
 
 import argparse
 import json
-import platform
 import sys
 import time
 from pathlib import Path
@@ -115,7 +114,7 @@ def main() -> None:
             runs.append({"kind": BUILDS[name].kind, "build": name, "seed": seed, **judge(name, found), **found})
             print(f"{name}, seed {seed}: {found['events']} {runs[-1]['delay']}", file=sys.stderr, flush=True)
     command = " ".join(["python benchmarks/monitors.py", *sys.argv[1:]])
-    head = {"command": command, "machine": platform.processor(), "seconds": round(time.perf_counter() - start)}
+    head = {"command": command, "seconds": round(time.perf_counter() - start)}
     rows = ",\n".join(json.dumps(one) for one in runs)  # one line each
     options.output.write_text(json.dumps(head)[:-1] + ', "runs": [\n' + rows + "\n]}\n")
     show(runs)
