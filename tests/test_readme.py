@@ -8,6 +8,8 @@ from statistics import mean, stdev
 import pytest
 from helpers import ROOT
 
+from lit_improved_gan import BalanceMonitor
+
 README = (ROOT / "README.md").read_text()
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -156,3 +158,39 @@ def test_the_sevens_with_a_bar_are_the_committed_result() -> None:
     released = found["released subsets 1 to 10 with 100 labels"]
     having = [str(seed) for seed, count in enumerate(released, 1) if count]
     assert f"{len(having)} have one: {', '.join(having[:-1])} and {having[-1]}" in text
+
+
+def test_what_the_monitors_said_is_the_committed_result() -> None:
+    text = (ROOT / "docs" / "monitors.md").read_text()
+    runs = json.loads((RESULTS / "monitors.json").read_text())["runs"]
+    assert min(run["seed"] for run in runs) >= 100  # the thresholds were chosen on others
+    assert len(runs) - sum(run["as built"] for run in runs) == 1
+    assert "One run in which G was to collapse found all modes by itself" in text.replace("\n", " ")
+    late = sorted(run["delay"] for run in runs if run["late"])
+    assert "The late ones come at {:.3f}, {:.3f} and {:.3f} of the event".format(*late) in text
+    for kind in ("too strong", "too weak", "collapsing", "healthy"):
+        own = [run for run in runs if run["kind"] == kind and run["as built"]]
+        assert len(own) >= 8
+        counts = [str(sum(run[name] for run in own)) for name in ("right", "late", "missed", "repeated", "false")]
+        delays = [run["delay"] for run in own if run["delay"] is not None]
+        delay = f"{max(delays):.3f}" if delays else ""
+        assert f"| {kind} | {len(own)} | {' | '.join(counts)} | {delay} |" in text
+    costs = json.loads((RESULTS / "monitor_cost.json").read_text())
+    for name in ("ring", "digits"):
+        cells = [
+            f"{100 * costs[name]['inside'][kind]:.1f} % ({100 * (costs[name]['ratios'][kind] - 1):.1f} %)"
+            for kind in ("balance", "coverage")
+        ]
+        assert f"| {name} | {' | '.join(cells)} |" in text
+
+
+def test_the_monitors_thresholds_are_those_of_the_page() -> None:
+    text = (ROOT / "docs" / "monitors.md").read_text()
+    monitor = BalanceMonitor()
+    window, collapse = monitor.window, monitor.collapse
+    assert f"every {monitor.every_n_batches} training batches" in text
+    assert window.size == collapse.size == 5
+    assert f"D is right about {window.strong:.0%} or more".replace("%", " %") in text
+    assert f"D is right about {window.weak:.0%} or fewer, while {window.differ:.0%} or more".replace("%", " %") in text
+    assert f"missed variety is {collapse.missed} or more" in text
+    assert f"at most {collapse.spread} times as far apart" in text

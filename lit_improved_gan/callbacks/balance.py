@@ -6,6 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lit_improved_gan.callbacks.collapse import missed_variety, spread
+
 __all__ = ["BalanceWindow", "State", "look", "nearest_neighbour_accuracy"]
 
 State = Literal["balanced", "too strong", "too weak"]
@@ -43,19 +45,23 @@ def look(real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor, pairs: int 
         pairs: samples of each kind that are compared with each other.
 
     Returns:
-        scalars in [0, 1]: ``d_real``, ``d_fake``, the mean probabilities of "real"; ``accuracy_real``,
-        ``accuracy_fake``, the shares that D is right about; ``saturation``, the share that it is sure about, to 1 %;
-        ``neighbour_accuracy``, see :func:`nearest_neighbour_accuracy`.
+        scalars, in [0, 1] but for the last two: ``d_real``, ``d_fake``, the mean probabilities of "real";
+        ``accuracy_real``, ``accuracy_fake``, the shares that D is right about; ``saturation``, the share that it is
+        sure about, to 1 %; ``neighbour_accuracy``, see :func:`nearest_neighbour_accuracy`; ``missed`` and ``spread``,
+        see :mod:`~lit_improved_gan.callbacks.collapse`.
     """
     on_real, on_fake = d_real.float().sigmoid(), d_fake.float().sigmoid()
     each = torch.cat([on_real, on_fake])
+    real, fake = real[:pairs], fake[:pairs]
     return {
         "d_real": on_real.mean(),
         "d_fake": on_fake.mean(),
         "accuracy_real": (on_real > 0.5).float().mean(),
         "accuracy_fake": (on_fake < 0.5).float().mean(),
         "saturation": ((each < SATURATED) | (each > 1 - SATURATED)).float().mean(),
-        "neighbour_accuracy": nearest_neighbour_accuracy(real[:pairs], fake[:pairs]),
+        "neighbour_accuracy": nearest_neighbour_accuracy(real, fake),
+        "missed": missed_variety(real, fake),
+        "spread": spread(real, fake),
     }
 
 
@@ -89,9 +95,10 @@ class BalanceWindow:
         """Share of all samples that D is right about."""
         return (self.mean("accuracy_real") + self.mean("accuracy_fake")) / 2
 
-    def add(self, values: dict[str, float]) -> State:
-        """Take in a look, and return the state."""
+    def add(self, values: dict[str, float], may_begin: bool = True) -> State:
+        """Take in a look, and return the state; unless it may begin, only one that was there already goes on."""
         self.looks.append(values)
+        before = self.state
         if len(self.looks) == self.size:
             strong = self.strong - self.margin * (self.state == "too strong")
             slack = self.margin * (self.state == "too weak")
@@ -101,6 +108,8 @@ class BalanceWindow:
                 self.state = "too weak"
             else:
                 self.state = "balanced"
+        if self.state != before and not may_begin:
+            self.state = "balanced"
         return self.state
 
     def state_dict(self) -> dict[str, Any]:

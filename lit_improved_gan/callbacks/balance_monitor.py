@@ -1,4 +1,4 @@
-"""Which player is too strong, said while it trains."""
+"""Which player is too strong, and whether the generator collapses, said while it trains."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.balance import BalanceWindow, State, look
+from lit_improved_gan.callbacks.collapse import CollapseWindow, Variety
 from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
 from lit_improved_gan.losses import real_logit
 from lit_improved_gan.seeding import generator
@@ -23,13 +24,15 @@ _CODE: dict[State, float] = {"too weak": -1.0, "balanced": 0.0, "too strong": 1.
 
 
 class BalanceMonitor(Callback):
-    """Watch the two players, and say once, when it begins, that the discriminator is too strong or too weak.
+    """Watch the two players, and say once, when it begins, that D is too strong or too weak, or that G collapses.
 
     Every so many training batches it logs, under ``balance/``, what
     :func:`~lit_improved_gan.callbacks.balance.look` says of the batch's real samples and of as many generated ones, the
     norms of both players' last gradients, ``d_gradient`` and ``g_gradient``, their ratio ``gradient_ratio``, and the
-    state, ``d_strength``: 1 too strong, -1 too weak, 0 neither; see
-    :class:`~lit_improved_gan.callbacks.balance.BalanceWindow`. The networks are in eval mode meanwhile; modes and the
+    states: ``d_strength``, 1 too strong, -1 too weak, 0 neither, see
+    :class:`~lit_improved_gan.callbacks.balance.BalanceWindow`, and ``collapsing``, 1 or 0, see
+    :class:`~lit_improved_gan.callbacks.collapse.CollapseWindow`. While G collapses nothing new is said of D, which the
+    few points that G makes have ahead and behind by turns. The networks are in eval mode meanwhile; modes and the
     state of training's noise are untouched. A resumed run goes on where it was.
 
     Works on any LightningModule with a ``generator`` that has ``prior(n, generator)``, a ``discriminator`` that returns
@@ -43,9 +46,13 @@ class BalanceMonitor(Callback):
         strong: share of samples that D is right about, from which on it is too strong, in (0.5, 1).
         weak: share of samples that D is right about, up to which it is too weak, in (0.5, 1), if they differ.
         differ: share of samples whose nearest neighbour is of their own kind, from which on they differ, in (0.5, 1).
+        missed: :func:`~lit_improved_gan.callbacks.collapse.missed_variety` from which on G collapses, in (0, 1), if its
+            samples lie close together.
+        spread: :func:`~lit_improved_gan.callbacks.collapse.spread` up to which they do, > 0.
 
     Attributes:
-        events: (training batch, state) of each change.
+        events: (training batch, state) of each change: ``"too strong"``, ``"too weak"``, or back, ``"balanced"``;
+            ``"collapsing"``, or back, ``"varied"``.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -54,11 +61,13 @@ class BalanceMonitor(Callback):
 
     def __init__(
         self,
-        every_n_batches: int = 50,
+        every_n_batches: int = 20,
         patience: int = 5,
-        strong: float = 0.97,
-        weak: float = 0.6,
-        differ: float = 0.9,
+        strong: float = 0.95,
+        weak: float = 0.52,
+        differ: float = 0.85,
+        missed: float = 0.5,
+        spread: float = 0.9,
     ) -> None:
         for name, value in [("every_n_batches", every_n_batches), ("patience", patience)]:
             if value < 1:
@@ -66,9 +75,14 @@ class BalanceMonitor(Callback):
         for name, share in [("strong", strong), ("weak", weak), ("differ", differ)]:
             if not 0.5 < share < 1:
                 raise ValueError(f"Parameter `{name}` of BalanceMonitor should be in (0.5, 1). Found {name}={share}.")
+        if not 0 < missed < 1:
+            raise ValueError(f"Parameter `missed` of BalanceMonitor should be in (0, 1). Found missed={missed}.")
+        if not spread > 0:
+            raise ValueError(f"Parameter `spread` of BalanceMonitor should be above 0. Found spread={spread}.")
         self.every_n_batches = every_n_batches
         self.window = BalanceWindow(patience, strong, weak, differ)
-        self.events: list[tuple[int, State]] = []
+        self.collapse = CollapseWindow(patience, missed, spread)
+        self.events: list[tuple[int, State | Variety]] = []
         self._norms: dict[str, Tensor] = {}
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
@@ -99,13 +113,16 @@ class BalanceMonitor(Callback):
         values = dict(zip(found, together.tolist(), strict=True))
         if values.keys() >= {"d_gradient", "g_gradient"}:
             values["gradient_ratio"] = values["d_gradient"] / max(values["g_gradient"], 1e-12)
-        before, state = self.window.state, self.window.add(values)
-        values["d_strength"] = _CODE[state]
+        before: tuple[State, Variety] = self.window.state, self.collapse.state
+        strength = self.window.add(values, may_begin=self.collapse.state == "varied")
+        states: tuple[State, Variety] = strength, self.collapse.add(values)
+        values |= {"d_strength": _CODE[states[0]], "collapsing": float(states[1] == "collapsing")}
         log_at(trainer.loggers, {f"balance/{name}": value for name, value in values.items()}, batches)
-        if state != before:
-            self.events.append((batches, state))
-            if state != "balanced":
-                rank_zero_warn(self._words(state, batches))
+        for was, state in zip(before, states, strict=True):
+            if state != was:
+                self.events.append((batches, state))
+                if state not in ("balanced", "varied"):
+                    rank_zero_warn(self._words(state, batches))
 
     @torch.no_grad()
     def _look(self, pl_module: Any, batch: Any, batches: int) -> dict[str, Tensor]:
@@ -117,8 +134,16 @@ class BalanceMonitor(Callback):
             on_real, on_fake = (real_logit(DiscriminatorOutput.of(networks[1](x)).logits) for x in (real, fake))
         return look(real, fake, on_real, on_fake)
 
-    def _words(self, state: State, batches: int) -> str:
-        window = self.window
+    def _words(self, state: State | Variety, batches: int) -> str:
+        window, collapse = self.window, self.collapse
+        if state == "collapsing":
+            return (
+                f"batch {batches}: the generator is collapsing: its samples lie {collapse.mean('spread'):.2f} times as "
+                "far apart as real ones, and most kinds of real samples have none near them (missed variety "
+                f"{collapse.mean('missed'):.2f}; 0: none, 1: all but one). Try minibatch discrimination "
+                "(configs/technique/minibatch_discrimination.yaml), packing (configs/technique/packing.yaml), or a "
+                "smaller learning rate of the generator."
+            )
         when = f"batch {batches}: the discriminator is {state}"
         if state == "too strong":
             return (
@@ -135,11 +160,13 @@ class BalanceMonitor(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The last looks and the events."""
-        return {"window": self.window.state_dict(), "events": self.events}
+        windows = {"window": self.window.state_dict(), "collapse": self.collapse.state_dict()}
+        return windows | {"events": self.events}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the checkpoint's."""
         self.window.load_state_dict(state_dict["window"])
+        self.collapse.load_state_dict(state_dict["collapse"])
         self.events = list(state_dict["events"])
 
 

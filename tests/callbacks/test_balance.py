@@ -7,6 +7,7 @@ from helpers.mutate import plant
 from helpers.references import balance as reference
 
 from lit_improved_gan.callbacks.balance import BalanceWindow, look, nearest_neighbour_accuracy
+from lit_improved_gan.callbacks.collapse import missed_variety
 
 
 def check_neighbours() -> None:
@@ -40,13 +41,14 @@ def test_one_distribution_scores_about_a_half() -> None:
 
 
 def test_values_of_a_look() -> None:
-    real, fake = torch.zeros(4, 2), torch.ones(4, 2)
+    real, fake = torch.tensor([[0.0, 0.0], [0.0, 1.0], [0.0, 2.0], [0.0, 4.0]]), torch.ones(4, 2) * 9
     found = look(real, fake, torch.tensor([9.0, 1.0, 1.0, -1.0]), torch.tensor([-9.0, -9.0, 3.0, -1.0]))
     probabilities = torch.tensor([[9.0, 1.0, 1.0, -1.0], [-9.0, -9.0, 3.0, -1.0]]).sigmoid().mean(1)
     expected = [*probabilities.tolist(), 0.75, 0.75, 3 / 8, 1.0]
+    expected += [float(missed_variety(real, fake)), 0.0]
     assert [float(value) for value in found.values()] == pytest.approx(expected)
     assert list(found) == [
-        "d_real", "d_fake", "accuracy_real", "accuracy_fake", "saturation", "neighbour_accuracy",
+        "d_real", "d_fake", "accuracy_real", "accuracy_fake", "saturation", "neighbour_accuracy", "missed", "spread",
     ]  # fmt: skip
 
 
@@ -62,6 +64,14 @@ def test_a_state_is_that_of_a_full_window_and_ends_with_a_margin() -> None:
     assert [window.add(at(0.5, 1.0)) for _ in range(3)] == ["balanced", "balanced", "too weak"]
     assert window.add(at(0.5, 0.7)) == "too weak"  # 0.9
     assert window.add(at(0.5, 0.7)) == "balanced"  # 0.8
+
+
+def test_a_state_that_may_not_begin_goes_on_but_does_not_begin() -> None:
+    window = BalanceWindow(2, strong=0.97, weak=0.6, differ=0.9)
+    assert [window.add(at(1.0), may_begin=False) for _ in range(3)] == ["balanced"] * 3
+    assert [window.add(at(1.0)), window.add(at(1.0), may_begin=False)] == ["too strong"] * 2
+    assert [window.add(at(0.5, 1.0), may_begin=False) for _ in range(3)] == ["balanced"] * 3
+    assert window.add(at(0.5, 1.0)) == "too weak"
 
 
 def test_neither_the_equilibrium_nor_a_contest_is_an_event() -> None:

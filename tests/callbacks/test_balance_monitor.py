@@ -3,12 +3,13 @@
 import csv
 import warnings
 from functools import partial
+from math import pi
 from typing import Any
 
 import pytest
 import torch
 from helpers.mutate import plant
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
@@ -65,7 +66,10 @@ def test_values_are_those_of_the_batch_and_the_players(ring, make_trainer, tmp_p
                     logits = [pl_module.discriminator(x).logits.squeeze(1) for x in (real, fake)]
                     values = {name: float(value) for name, value in look(real, fake, *logits).items()}
                 d, g = norms[-2:]
-                expected.append(values | {"d_gradient": d, "g_gradient": g, "gradient_ratio": d / g, "d_strength": 0})
+                expected.append(
+                    values
+                    | {"d_gradient": d, "g_gradient": g, "gradient_ratio": d / g, "d_strength": 0, "collapsing": 0}
+                )
 
     norms: list[float] = []
     make_trainer(Watch(every_n_batches=3), logger=CSVLogger(tmp_path, "", "")).fit(gan(), ring)
@@ -148,23 +152,122 @@ def said(ring, make_trainer, answers: tuple[float, float], batches: int = 10) ->
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         make_trainer(monitor, max_steps=batches, max_epochs=-1).fit(module, ring)
-    return [str(one.message) for one in caught if "discriminator is" in str(one.message)], monitor
+    assert [event for event in monitor.events if event[1] in ("collapsing", "varied")] == [(6, "collapsing")]  # narrow
+    return [str(one.message) for one in caught if str(one.message).startswith("batch ")], monitor
 
 
 def test_too_strong_is_said_once(ring, make_trainer) -> None:
     words, monitor = said(ring, make_trainer, (5.0, -5.0))
-    assert len(words) == 1
+    assert len(words) == 2
     assert words[0].startswith("batch 3: the discriminator is too strong: it is right about 100% of the samples, D(x)")
     assert "label_smoothing.yaml" in words[0]
-    assert monitor.events == [(3, "too strong")]
+    assert monitor.events[0] == (3, "too strong")
 
 
 def test_too_weak_is_said_once(ring, make_trainer) -> None:
     words, monitor = said(ring, make_trainer, (0.1, 0.1))
-    assert len(words) == 1
+    assert len(words) == 2
     assert words[0].startswith("batch 3: the discriminator is too weak: it is right about 50% of the samples, though")
     assert "d_updates_per_batch" in words[0]
-    assert monitor.events == [(3, "too weak")]
+    assert monitor.events[0] == (3, "too weak")
+
+
+class Kinds(PointGenerator):
+    """Makes as many points of the ring as it is told, around the origin."""
+
+    kinds, radius = 1, 2.0
+
+    def forward(self, z):
+        angles = torch.arange(len(z)) % self.kinds * 2 * pi / self.kinds
+        return self.radius * torch.stack([angles.cos(), angles.sin()], 1) + 0.02 * z + 0 * super().forward(z)
+
+
+class Turn(Callback):
+    """Changes how many at given batches."""
+
+    def __init__(self, kinds: dict[int, int]) -> None:
+        self.kinds = kinds
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        pl_module.generator.kinds = self.kinds.get(pl_module.batches, pl_module.generator.kinds)
+
+
+def check_collapse(ring, make_trainer, tmp_path) -> None:
+    seed_everything(0, verbose=False)
+    monitor = BalanceMonitor(every_n_batches=1, patience=3)
+    loggers = [CSVLogger(tmp_path, "", version) for version in ("one", "other")]
+    turn = Turn({0: 8, 10: 1, 20: 8, 30: 2})
+    module = GAN(Kinds(), Scripted(), seed=0)
+    module.discriminator.answers = (0.5, 0.5)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make_trainer(turn, monitor, max_steps=40, max_epochs=-1, logger=loggers).fit(module, ring)
+    words = [str(one.message) for one in caught if "collapsing" in str(one.message)]
+    assert [one.split(":")[0] for one in words] == ["batch 13", "batch 33"]  # once for each event
+    assert words[0].startswith("batch 13: the generator is collapsing: its samples lie 0.0")
+    assert "configs/technique/minibatch_discrimination.yaml" in words[0]
+    found = [event for event in monitor.events if event[1] in ("collapsing", "varied")]
+    assert found == [(13, "collapsing"), (23, "varied"), (33, "collapsing")]
+    for version in ("one", "other"):
+        rows = list(csv.DictReader((tmp_path / version / "metrics.csv").open()))
+        logged = [row["balance/collapsing"] == "1.0" for row in rows if row["balance/collapsing"]]
+        assert logged == [13 <= batch < 23 or batch >= 33 for batch in range(1, 41)]
+
+
+def test_a_collapse_is_said_once_an_event_and_logged_to_every_logger(ring, make_trainer, tmp_path) -> None:
+    check_collapse(ring, make_trainer, tmp_path)
+
+
+class Judge(PointDiscriminator):
+    """Tells points of a radius above 2.5: half of them, and from a given look on all."""
+
+    def __init__(self, since: int) -> None:
+        super().__init__()
+        self.since, self.passes = since, 0
+
+    def forward(self, x):
+        if not self.training:
+            self.passes += 1  # two a look
+            doubt = (torch.arange(len(x)) % 2 == 0) & (self.passes < 2 * self.since)
+            return torch.where((x.norm(dim=1) < 2.5) | doubt, 1.0, -1.0).unsqueeze(1)
+        return super().forward(x)
+
+
+def check_while_collapsing(ring, make_trainer) -> None:
+    seed_everything(0, verbose=False)
+    monitor = BalanceMonitor(every_n_batches=1, patience=3)
+    turn = Turn({0: 1, 30: 8})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = GAN(Kinds(), Judge(15), seed=0)
+        module.generator.radius = 3.0
+        make_trainer(turn, monitor, max_steps=40, max_epochs=-1).fit(module, ring)
+    assert monitor.events[-3:] == [(6, "collapsing"), (33, "varied"), (34, "too strong")]
+
+
+def test_nothing_new_is_said_of_d_while_g_collapses(ring, make_trainer) -> None:
+    check_while_collapsing(ring, make_trainer)
+
+
+def test_it_would_be_said_otherwise(ring, make_trainer, monkeypatch) -> None:
+    plant(monkeypatch, BalanceMonitor.on_train_batch_end, 'may_begin=self.collapse.state == "varied"', "may_begin=True")
+    with pytest.raises(AssertionError):
+        check_while_collapsing(ring, make_trainer)
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [
+        (BalanceMonitor.on_train_batch_end, "if state != was", "if True"),
+        (BalanceMonitor.on_train_batch_end, "trainer.loggers", "trainer.loggers[:1]"),
+        (BalanceMonitor.on_train_batch_end, "self.collapse.add(values)", "self.collapse.state"),
+        (look, "missed_variety(real, fake)", "missed_variety(fake, real)"),
+    ],
+)
+def test_an_error_planted_is_found(ring, make_trainer, tmp_path, monkeypatch, function, old: str, new: str) -> None:
+    plant(monkeypatch, function, old, new)
+    with pytest.raises((AssertionError, OSError)):
+        check_collapse(ring, make_trainer, tmp_path)
 
 
 def test_a_resumed_run_does_not_say_it_again(ring, make_trainer, tmp_path) -> None:
@@ -181,7 +284,7 @@ def test_a_resumed_run_does_not_say_it_again(ring, make_trainer, tmp_path) -> No
             module, ring, ckpt_path=tmp_path / "last.ckpt", weights_only=True
         )
     assert not [one for one in caught if "too strong" in str(one.message)]
-    assert again.events == [(3, "too strong")]
+    assert again.events == [(3, "too strong"), (6, "collapsing")]  # the first window of three is not passed over again
 
 
 # --- other modules ---
@@ -238,6 +341,8 @@ def test_what_does_not_fit_is_refused(foreign, loader, make_trainer) -> None:
         ({"strong": 1.0}, r"`strong` of BalanceMonitor should be in \(0.5, 1\). Found strong=1.0"),
         ({"weak": 0.5}, r"`weak` of BalanceMonitor should be in \(0.5, 1\)"),
         ({"differ": 1.5}, r"`differ` of BalanceMonitor should be in \(0.5, 1\)"),
+        ({"missed": 1.0}, r"`missed` of BalanceMonitor should be in \(0, 1\). Found missed=1.0"),
+        ({"spread": 0.0}, "`spread` of BalanceMonitor should be above 0. Found spread=0.0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options, message: str) -> None:

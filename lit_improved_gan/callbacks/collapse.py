@@ -1,0 +1,100 @@
+"""Whether the generator makes a few kinds of samples only, from distances between samples, without labels."""
+
+from collections import deque
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["CollapseWindow", "Variety", "missed_variety", "spread"]
+
+Variety = Literal["varied", "collapsing"]
+
+
+def spread(real: Tensor, fake: Tensor) -> Tensor:
+    r"""How far generated samples lie apart, as a multiple of real ones.
+
+    .. math:: \frac{\sum_{ij} |g_i - g_j|}{\sum_{ij} |x_i - x_j|}
+
+    Args:
+        real: ``(N, ...)``.
+        fake: as many.
+
+    Returns:
+        a scalar, >= 0; about 1 where the two are of one distribution, 0 where all generated samples are the same; not
+        finite where all real ones are.
+    """
+    x, g = real.flatten(1).float(), fake.flatten(1).float()
+    return torch.cdist(g, g).sum() / torch.cdist(x, x).sum()
+
+
+def missed_variety(real: Tensor, fake: Tensor) -> Tensor:
+    r"""How far real samples are from the nearest generated one: 0, as from the nearest real; 1, as from any real.
+
+    .. math:: \frac{m - a}{b - a}, \quad m = \mathrm{mean}_i \min_j |x_i - g_j|, \quad
+        a = \mathrm{mean}_i \min_{k \ne i} |x_i - x_k|, \quad b = \mathrm{mean}_{i \ne k} |x_i - x_k|
+
+    A generator that repeats one real sample has 1 on average, one that lies beside the data more. Few modes of
+    many, each with good samples, lie between: on a ring of 8, one mode has 1, two opposite ones 0.6, every other 0.3.
+
+    Args:
+        real: ``(N, ...)``, N >= 3.
+        fake: ``(M, ...)``.
+
+    Returns:
+        a scalar; not a number where the real samples do not differ more from each other than from the nearest.
+    """
+    x, g = real.flatten(1).float(), fake.flatten(1).float()
+    among = torch.cdist(x, x)
+    any_other = among.sum() / (len(x) * (len(x) - 1))
+    nearest = among.fill_diagonal_(torch.inf).min(1).values.mean()
+    missed = torch.cdist(x, g).min(1).values.mean()
+    return torch.where(any_other > nearest, (missed - nearest) / (any_other - nearest), torch.nan)
+
+
+class CollapseWindow:
+    """The last looks, and whether all of them say that the generator collapses.
+
+    A look says so where ``missed`` is at least that of the window while ``spread`` is at most that of it: real samples
+    have no generated one near them, and generated ones lie close together (beside the data, but wide, is another
+    fault). The state begins where all looks say so, and ends where none does. Every generator starts narrow: the looks
+    of a first window are passed over.
+
+    Args:
+        size: looks in the window.
+        missed: in (0, 1).
+        spread: above 0.
+    """
+
+    def __init__(self, size: int, missed: float, spread: float) -> None:
+        self.size, self.missed, self.spread = size, missed, spread
+        self.passed_over = 0
+        self.looks: deque[dict[str, float]] = deque(maxlen=size)
+        self.state: Variety = "varied"
+
+    def mean(self, name: str) -> float:
+        """Of a value over the window."""
+        return sum(one[name] for one in self.looks) / len(self.looks)
+
+    def add(self, values: dict[str, float]) -> Variety:
+        """Take in a look, ``missed`` and ``spread``, and return the state."""
+        if self.passed_over < self.size:
+            self.passed_over += 1
+            return self.state
+        self.looks.append({name: values[name] for name in ("missed", "spread")})
+        if len(self.looks) == self.size:
+            said = [one["missed"] >= self.missed and one["spread"] <= self.spread for one in self.looks]
+            if all(said):
+                self.state = "collapsing"
+            elif not any(said):
+                self.state = "varied"
+        return self.state
+
+    def state_dict(self) -> dict[str, Any]:
+        """The looks and the state."""
+        return {"passed_over": self.passed_over, "looks": list(self.looks), "state": self.state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them."""
+        self.passed_over, self.state = state_dict["passed_over"], state_dict["state"]
+        self.looks = deque(state_dict["looks"], maxlen=self.size)
