@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lit_improved_gan import (
@@ -25,7 +24,7 @@ from lit_improved_gan import (
     RingDataModule,
 )
 from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
-from lit_improved_gan.metrics.small_classifier import load_classifier
+from lit_improved_gan.metrics import ClassifiedModes, GaussianModes, ModeJudge
 from lit_improved_gan.seeding import generator
 
 __all__ = ["BUILDS", "Build", "Kind", "bare_trainer", "digits", "ring", "run"]
@@ -115,9 +114,10 @@ class Measured(Callback):
     """Counts the modes that the generator covers, by the true centres, or by the classifier of digits."""
 
     def __init__(self, data: Any) -> None:
-        self.centres: Tensor | None = getattr(data, "centres", None)
-        self.classifier = load_classifier(None)
-        self.of = data.num_classes
+        self.judge: ModeJudge = ClassifiedModes(channels=1, confidence=0.0)
+        if hasattr(data, "centres"):  # a point has a mode within half of the centres' distance of one of them
+            self.judge = GaussianModes(data.centres, float(torch.pdist(data.centres).min()) / 2, within=1.0)
+        self.of = self.judge.num_modes
         self.modes: list[tuple[int, int]] = []
 
     @torch.no_grad()
@@ -127,16 +127,9 @@ class Measured(Callback):
         g = pl_module.generator
         with evaluating(g), untouched_noise(pl_module.device):
             x = g(g.prior(SAMPLES, generator("modes", pl_module.batches)))
-        counts = torch.bincount(self._mode(x), minlength=self.of)
+        mode, good = self.judge(x)
+        counts = torch.bincount(mode[good], minlength=self.of)
         self.modes.append((pl_module.batches, int((counts >= SHARE * SAMPLES).sum())))
-
-    def _mode(self, x: Tensor) -> Tensor:
-        """Of each sample that has one: a point is within half of the centres' distance of one of them."""
-        if self.centres is None:
-            return self.classifier(x).argmax(1)
-        reach = torch.pdist(self.centres).min() / 2
-        distance, mode = torch.cdist(x, self.centres).min(1)
-        return mode[distance <= reach]
 
 
 class Dry(Callback):

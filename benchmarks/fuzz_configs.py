@@ -31,6 +31,7 @@ from unittest import mock
 
 import torch
 import yaml
+from command import ROOT
 from config_mutations import Case, mutations
 
 from lit_improved_gan.callbacks import GracefulInterrupt
@@ -39,7 +40,6 @@ from lit_improved_gan.data import DownloadedDataModule, Images
 
 __all__ = ["experiments", "in_this_process", "judge", "overlays", "small_and_short"]
 
-ROOT = Path(__file__).parents[1]
 SECONDS = 20
 _SMALL = {
     "channels": lambda old: [4] * len(old), "hidden": lambda old: [16] * len(old), "init_images": lambda old: 20,

@@ -27,11 +27,11 @@ from typing import Any
 
 import torch
 import yaml
+from command import ROOT
 
 import lit_improved_gan.cli.launch  # noqa: F401  # all that takes seconds, before the forks
 from lit_improved_gan.cli import main
 
-ROOT = Path(__file__).parents[1]
 TECHNIQUES = ["feature_matching", "minibatch_discrimination", "virtual_batch_norm", "historical_averaging"]
 TECHNIQUES += ["label_smoothing", "r1", "spectral_norm"]
 PER_EPOCH, VALIDATE = 9, 3

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from command import ROOT
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
@@ -44,7 +45,6 @@ from lit_improved_gan.modules import AdversarialModule
 from lit_improved_gan.networks import MLPDiscriminator, MLPGenerator
 from lit_improved_gan.ranks import gathered
 
-ROOT = Path(__file__).parents[1]
 BATCH, BATCHES = 32, 30  # of all processes together
 
 Case = dict[str, Any]

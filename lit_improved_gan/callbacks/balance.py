@@ -1,12 +1,12 @@
 """Which of the two players is ahead, from what the discriminator says of real and of generated samples."""
 
-from collections import deque
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lit_improved_gan.callbacks.collapse import missed_variety, spread
+from lit_improved_gan.callbacks.looks import Looks
 
 __all__ = ["BalanceWindow", "State", "look", "nearest_neighbour_accuracy"]
 
@@ -65,7 +65,7 @@ def look(real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor, pairs: int 
     }
 
 
-class BalanceWindow:
+class BalanceWindow(Looks):
     """The last looks, and what they say together.
 
     D is too strong where it is right about ``strong`` of the samples or more. It is too weak where it is right about
@@ -82,13 +82,9 @@ class BalanceWindow:
     """
 
     def __init__(self, size: int, strong: float, weak: float, differ: float, margin: float = 0.05) -> None:
-        self.size, self.strong, self.weak, self.differ, self.margin = size, strong, weak, differ, margin
-        self.looks: deque[dict[str, float]] = deque(maxlen=size)
+        super().__init__(size)
+        self.strong, self.weak, self.differ, self.margin = strong, weak, differ, margin
         self.state: State = "balanced"
-
-    def mean(self, name: str) -> float:
-        """Of a value over the window."""
-        return sum(one[name] for one in self.looks) / len(self.looks)
 
     @property
     def accuracy(self) -> float:
@@ -111,12 +107,3 @@ class BalanceWindow:
         if self.state != before and not may_begin:
             self.state = "balanced"
         return self.state
-
-    def state_dict(self) -> dict[str, Any]:
-        """The looks and the state."""
-        return {"looks": list(self.looks), "state": self.state}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take them."""
-        self.looks = deque(state_dict["looks"], maxlen=self.size)
-        self.state = state_dict["state"]

@@ -1,10 +1,11 @@
 """Whether the generator makes a few kinds of samples only, from distances between samples, without labels."""
 
-from collections import deque
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from lit_improved_gan.callbacks.looks import Looks
 
 __all__ = ["CollapseWindow", "Variety", "missed_variety", "spread"]
 
@@ -52,7 +53,7 @@ def missed_variety(real: Tensor, fake: Tensor) -> Tensor:
     return torch.where(any_other > nearest, (missed - nearest) / (any_other - nearest), torch.nan)
 
 
-class CollapseWindow:
+class CollapseWindow(Looks):
     """The last looks, and whether all of them say that the generator collapses.
 
     A look says so where ``missed`` is at least that of the window while ``spread`` is at most that of it: real samples
@@ -67,14 +68,10 @@ class CollapseWindow:
     """
 
     def __init__(self, size: int, missed: float, spread: float) -> None:
-        self.size, self.missed, self.spread = size, missed, spread
+        super().__init__(size)
+        self.missed, self.spread = missed, spread
         self.passed_over = 0
-        self.looks: deque[dict[str, float]] = deque(maxlen=size)
         self.state: Variety = "varied"
-
-    def mean(self, name: str) -> float:
-        """Of a value over the window."""
-        return sum(one[name] for one in self.looks) / len(self.looks)
 
     def add(self, values: dict[str, float]) -> Variety:
         """Take in a look, ``missed`` and ``spread``, and return the state."""
@@ -91,10 +88,10 @@ class CollapseWindow:
         return self.state
 
     def state_dict(self) -> dict[str, Any]:
-        """The looks and the state."""
-        return {"passed_over": self.passed_over, "looks": list(self.looks), "state": self.state}
+        """The looks, how many were passed over, and the state."""
+        return super().state_dict() | {"passed_over": self.passed_over}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take them."""
-        self.passed_over, self.state = state_dict["passed_over"], state_dict["state"]
-        self.looks = deque(state_dict["looks"], maxlen=self.size)
+        super().load_state_dict(state_dict)
+        self.passed_over = state_dict["passed_over"]
