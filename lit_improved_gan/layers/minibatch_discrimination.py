@@ -100,6 +100,9 @@ class MinibatchDiscrimination(nn.Module):
         kernel_dim: C, the size of the space in which a kernel measures distance.
         reduction: ``"sum"`` of the closeness to the others, as in the paper, or their ``"mean"``, which does not
             depend on the batch size.
+        initial_scale: the distance that :meth:`initialize` brings to 2 in each kernel: of an example to the
+            ``"nearest"`` other, as in the released code, or the ``"mean"`` of all pairs, for clustered data, where
+            the nearest other is in the same cluster and all clusters would be out of sight.
         across_ranks: in training, take the examples of all processes as one batch, with their gradients; else each
             process's own, as in evaluation, where processes may have unequal batches.
 
@@ -125,15 +128,14 @@ class MinibatchDiscrimination(nn.Module):
         num_kernels: int = 100,
         kernel_dim: int = 5,
         reduction: Literal["sum", "mean"] = "sum",
+        initial_scale: Literal["nearest", "mean"] = "nearest",
         across_ranks: bool = False,
     ) -> None:
         super().__init__()
         _check_sizes(self, in_features=in_features, num_kernels=num_kernels, kernel_dim=kernel_dim)
-        if reduction not in ("sum", "mean"):
-            raise ValueError(
-                f'Parameter `reduction` of MinibatchDiscrimination should be "sum" or "mean". Found {reduction!r}.'
-            )
-        self.reduction, self.across_ranks = reduction, across_ranks
+        _check_choice("reduction", reduction, ("sum", "mean"))
+        _check_choice("initial_scale", initial_scale, ("nearest", "mean"))
+        self.reduction, self.initial_scale, self.across_ranks = reduction, initial_scale, across_ranks
         self.theta = nn.Parameter(torch.randn(in_features, num_kernels, kernel_dim) * 0.05)
         self.log_scale = nn.Parameter(torch.zeros(num_kernels, kernel_dim))
         self.bias = nn.Parameter(torch.full((num_kernels,), -1.0))
@@ -182,8 +184,8 @@ class MinibatchDiscrimination(nn.Module):
     def initialize(self, x: Tensor) -> None:
         """Set scales and biases from a first batch of features; the released code takes 500 examples.
 
-        Per kernel, half the mean distance of an example to the nearest other becomes 1, and the appended features have
-        mean 0.
+        Per kernel, half the mean distance, of an example to the nearest other or of all pairs, becomes 1, and the
+        appended features have mean 0.
 
         Args:
             x: ``(N, A)``, N >= 2.
@@ -191,22 +193,24 @@ class MinibatchDiscrimination(nn.Module):
         Raises:
             ValueError: there are fewer than two different examples.
         """
-        nearest = self._nearest_distance(x) if len(x) > 1 else torch.zeros(1)
-        if not bool((nearest > 0).all()):
+        distance = self._distance(x) if len(x) > 1 else torch.zeros(1)
+        if not bool((distance > 0).all()):
             raise ValueError(
                 "MinibatchDiscrimination is initialised from examples that differ. "
                 f"Found {len(x)} example(s): give it more, and different, examples."
             )
-        self.log_scale.copy_(-(nearest / 2).log().unsqueeze(1).expand_as(self.log_scale))
+        self.log_scale.copy_(-(distance / 2).log().unsqueeze(1).expand_as(self.log_scale))
         closeness = minibatch_closeness(self.project(x))
         self.bias.copy_(-(closeness if self.reduction == "sum" else closeness / (len(x) - 1)).mean(0))
         self.initialized.fill_(True)
         self._ready = True
 
-    def _nearest_distance(self, x: Tensor) -> Tensor:
-        """Per kernel, at scale 1, the mean distance of an example to the nearest other, ``(B,)``."""
+    def _distance(self, x: Tensor) -> Tensor:
+        """Per kernel, at scale 1, the mean distance of an example to the nearest other, or to all others, ``(B,)``."""
         m = (self.project(x) * (-wide(self.log_scale)).exp()).transpose(0, 1)
         distance = torch.cdist(m, m, p=1.0)
+        if self.initial_scale == "mean":
+            return distance.sum((1, 2)) / (len(x) * (len(x) - 1))
         distance.diagonal(dim1=1, dim2=2).fill_(torch.inf)
         return distance.amin(2).mean(1)
 
@@ -217,7 +221,8 @@ class MinibatchDiscrimination(nn.Module):
     def extra_repr(self) -> str:
         """Show the sizes in the module's representation."""
         in_features, num_kernels, kernel_dim = self.theta.shape
-        return f"{in_features}, num_kernels={num_kernels}, kernel_dim={kernel_dim}, reduction={self.reduction!r}"
+        sizes = f"{in_features}, num_kernels={num_kernels}, kernel_dim={kernel_dim}"
+        return f"{sizes}, reduction={self.reduction!r}, initial_scale={self.initial_scale!r}"
 
 
 class JointMinibatchDiscrimination(nn.Module):
@@ -253,6 +258,12 @@ class JointMinibatchDiscrimination(nn.Module):
             m = (x.to(weight.dtype) @ weight.T).unflatten(1, self.kernel_shape)
             closeness = joint_minibatch_closeness(m)
         return torch.cat([x, closeness.to(x.dtype)], 1)
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, str]) -> None:
+    if value not in allowed:
+        choices = " or ".join(f'"{choice}"' for choice in allowed)
+        raise ValueError(f"Parameter `{name}` of MinibatchDiscrimination should be {choices}. Found {value!r}.")
 
 
 def _check_sizes(layer: nn.Module, **sizes: int) -> None:

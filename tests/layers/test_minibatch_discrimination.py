@@ -80,6 +80,33 @@ def test_against_the_transcription(check) -> None:
 LAYER = MinibatchDiscrimination
 
 
+def check_mean_distance() -> None:
+    torch.manual_seed(0)
+    for reduction in ("sum", "mean"):
+        layer = LAYER(16, 12, 3, reduction, "mean").double()
+        x = torch.randn(12, 16, dtype=torch.float64) * 9 + 4
+        layer.initialize(x)
+        m = layer.project(x).detach().numpy()
+        distances = [np.abs(m[i] - m[j]).sum(1) for i in range(12) for j in range(12) if j != i]
+        np.testing.assert_allclose(np.mean(distances, 0), 2, rtol=1e-12)
+        np.testing.assert_allclose(layer(x)[:, 16:].mean(0).detach(), 0, atol=1e-12)
+
+
+def test_the_mean_distance_of_all_pairs_becomes_two() -> None:
+    check_mean_distance()
+
+
+def test_the_mean_distance_sees_other_clusters_and_the_nearest_does_not() -> None:
+    torch.manual_seed(0)
+    clusters = torch.randn(8, 16).repeat_interleave(8, 0) + 0.01 * torch.randn(64, 16)
+    for scale, seen in [("nearest", False), ("mean", True)]:
+        layer = LAYER(16, 8, 4, "mean", scale)
+        layer.initialize(clusters)
+        between = minibatch_closeness(layer.project(clusters[::8])).mean() / 7
+        assert (between > 0.05) == seen, (scale, between)
+        assert seen or between < 1e-6
+
+
 @pytest.mark.parametrize(
     ("function", "check", "old", "new"),
     [
@@ -93,8 +120,10 @@ LAYER = MinibatchDiscrimination
         (LAYER.forward, check, "+ self.bias", "+ 2 * self.bias"),
         (LAYER.forward, check, "cat([x, closeness.to(x.dtype)]", "cat([closeness.to(x.dtype), x]"),
         (LAYER.initialize, check_initialization, "log_scale.copy_(-(", "log_scale.copy_(("),
-        (LAYER.initialize, check_initialization, "nearest / 2", "nearest"),
-        (LAYER._nearest_distance, check_initialization, ".mean(1)", ".mean(0)"),
+        (LAYER.initialize, check_initialization, "distance / 2", "distance"),
+        (LAYER._distance, check_initialization, ".mean(1)", ".mean(0)"),
+        (LAYER._distance, check_mean_distance, "sum((1, 2))", "sum((0, 1))"),
+        (LAYER._distance, check_mean_distance, "(len(x) - 1)", "len(x)"),
         (LAYER.initialize, check_initialization, ".copy_(-(", ".copy_(("),
         (LAYER.initialize, check_initialization, "(len(x) - 1)", "len(x)"),
         (LAYER.initialize, check_initialization, ".mean(0)", ".mean(1)"),
@@ -326,6 +355,8 @@ def test_empty_sizes_are_refused(kind: type[nn.Module], name: str) -> None:
 def test_what_it_cannot_do_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`reduction`.*'max'"):
         LAYER(3, reduction="max")
+    with pytest.raises(ValueError, match=r"`initial_scale`.*'far'"):
+        LAYER(3, initial_scale="far")
     layer = LAYER(3, 2, 2)
     with pytest.raises(ValueError, match=r"1 example\(s\)"):
         layer.initialize(torch.randn(1, 3))
