@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_improved_gan.layers import VirtualBatchNorm, attach_reference, initialize
-from lit_improved_gan.networks.checks import check_sizes, width_after
+from lit_improved_gan.networks.checks import check_positive, check_sizes, width_after
 from lit_improved_gan.networks.packing import check_packing, pack, unpack
 from lit_improved_gan.types import DiscriminatorOutput
 
@@ -23,9 +23,10 @@ class PointGenerator(nn.Module):
         hidden: sizes of the hidden layers.
         norm: makes the normalisation of a hidden layer of a given size; ``None``: there is none. With
             :class:`~lit_improved_gan.layers.VirtualBatchNorm` the network wants a reference batch.
+        scale: of the data, > 0: the last layer's output is multiplied by it.
 
     Raises:
-        ValueError: a size is below 1.
+        ValueError: a size is below 1, or the scale not above 0.
 
     Shapes:
         ``(N, latent_size)`` to ``(N, dim)``, of any range.
@@ -37,10 +38,12 @@ class PointGenerator(nn.Module):
         latent_size: int = 2,
         hidden: Sequence[int] = (128, 128),
         norm: Callable[[int], nn.Module] | None = None,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         check_sizes("PointGenerator", dim=[dim], latent_size=[latent_size], hidden=hidden)
-        self.latent_size = latent_size
+        check_positive("PointGenerator", scale=scale)
+        self.latent_size, self.scale = latent_size, scale
         layers: list[nn.Module] = []
         for a, b in pairwise([latent_size, *hidden]):
             layers += [nn.Linear(a, b), *([norm(b)] if norm else []), nn.ReLU()]
@@ -54,12 +57,12 @@ class PointGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map noise ``(N, latent_size)`` to points ``(N, dim)``."""
-        points: Tensor = self.layers(z)
+        points: Tensor = self.scale * self.layers(z)
         return points
 
 
 class PointDiscriminator(nn.Module):
-    """Points to logits: dense layers with ReLU.
+    """Points to logits: dense layers with ReLU or LeakyReLU.
 
     Args:
         dim: numbers of a point.
@@ -68,9 +71,11 @@ class PointDiscriminator(nn.Module):
         minibatch_discrimination: makes the layer that looks at the whole batch, after the last hidden layer of a given
             size; ``None``: there is none.
         packing: points that are judged together, see :func:`~lit_improved_gan.networks.packing.pack`; 1: each alone.
+        scale: of the data, > 0: points are divided by it.
+        negative_slope: of the hidden layers' LeakyReLU; 0: they have ReLU.
 
     Raises:
-        ValueError: a size is below 1.
+        ValueError: a size is below 1, or the scale not above 0.
 
     Shapes:
         ``(N, dim)`` to logits ``(N, 1)`` and features ``hidden1``, ``hidden2``, ...: activations ``(N, width)``.
@@ -86,20 +91,25 @@ class PointDiscriminator(nn.Module):
         layer: Callable[[int, int], nn.Module] = nn.Linear,
         minibatch_discrimination: Callable[[int], nn.Module] | None = None,
         packing: int = 1,
+        scale: float = 1.0,
+        negative_slope: float = 0.0,
     ) -> None:
         super().__init__()
         check_sizes("PointDiscriminator", dim=[dim], hidden=hidden)
         check_packing("PointDiscriminator", packing, 1)
-        self.packing = packing
+        check_positive("PointDiscriminator", scale=scale)
+        self.packing, self.scale = packing, scale
         sizes = [packing * dim, *hidden]
-        self.hidden = nn.ModuleList(nn.Sequential(layer(a, b), nn.ReLU()) for a, b in pairwise(sizes))
+        self.hidden = nn.ModuleList(
+            nn.Sequential(layer(a, b), nn.LeakyReLU(negative_slope)) for a, b in pairwise(sizes)
+        )
         self.batch_layer = minibatch_discrimination(sizes[-1]) if minibatch_discrimination else None
         self.independent_examples = self.batch_layer is None and packing == 1
         self.head = layer(sizes[-1] if self.batch_layer is None else width_after(self.batch_layer, sizes[-1]), 1)
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Map points ``(N, dim)`` to logits and features."""
-        n, x = len(x), pack(x, self.packing)
+        n, x = len(x), pack(x, self.packing) / self.scale
         features = {}
         for i, layer in enumerate(self.hidden):
             x = layer(x)

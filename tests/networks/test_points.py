@@ -66,6 +66,25 @@ def test_layers_of_techniques_fit_in() -> None:
     assert discriminator(x).logits.shape == (50, 1)
 
 
+def test_networks_work_on_data_of_another_scale() -> None:
+    torch.manual_seed(0)
+    z, x = torch.randn(30, 2), torch.randn(30, 2)
+    generator, discriminator = PointGenerator(scale=5.0), PointDiscriminator(scale=5.0)
+    torch.testing.assert_close(generator(z), 5 * generator.layers(z))
+    plain = PointDiscriminator()
+    plain.load_state_dict(discriminator.state_dict())
+    torch.testing.assert_close(discriminator(5 * x).logits, plain(x).logits)
+
+
+def test_hidden_layers_may_leak() -> None:
+    torch.manual_seed(0)
+    leaky, plain, x = PointDiscriminator(negative_slope=0.2), PointDiscriminator(), torch.randn(30, 2)
+    plain.load_state_dict(leaky.state_dict())
+    before, sharp = (network(x).features["hidden1"] for network in (leaky, plain))
+    assert float(sharp.min()) == 0
+    torch.testing.assert_close(before, torch.where(sharp > 0, sharp, 0.2 * leaky.hidden[0][0](x)))
+
+
 @pytest.mark.parametrize("network", [PointGenerator(), PointDiscriminator(), PointDiscriminator(packing=2)])
 def test_networks_copy_pickle_and_compile(network) -> None:
     x = torch.randn(4, 2)
@@ -84,6 +103,8 @@ def test_networks_copy_pickle_and_compile(network) -> None:
         (PointGenerator, {"hidden": [3, 0]}, "`hidden` of PointGenerator"),
         (PointDiscriminator, {"dim": 0}, "`dim` of PointDiscriminator"),
         (PointDiscriminator, {"hidden": [0]}, "`hidden` of PointDiscriminator"),
+        (PointGenerator, {"scale": 0.0}, "`scale` of PointGenerator should be above 0. Found 0.0"),
+        (PointDiscriminator, {"scale": -1.0}, "`scale` of PointDiscriminator should be above 0. Found -1.0"),
         (PointDiscriminator, {"packing": 0}, "`packing` of PointDiscriminator should be 1 or more. Found packing=0"),
     ],
 )
