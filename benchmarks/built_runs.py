@@ -50,7 +50,7 @@ def optimizers(g_rate: float, d_rate: float) -> dict[str, Any]:
 def ring(
     seed: int, std: float = 0.1, g_rate: float = 1e-3, d_rate: float = 1e-3, packing: int = 1, **options: Any
 ) -> tuple[GAN, RingDataModule]:
-    """Of configs/ring_gan.yaml; with the minimax loss, unless told otherwise, all modes are found in 200 batches."""
+    """Points on a ring; with the minimax loss, unless told otherwise, all modes are found in 200 batches."""
     options = {"generator_loss": MinimaxLoss(), **optimizers(g_rate, d_rate), **options}
     module = GAN(PointGenerator(latent_size=16), PointDiscriminator(packing=packing), seed=seed, **options)
     return module, RingDataModule(std=std, batch_size=64, num_points=20_000)

@@ -1,13 +1,15 @@
 """Modes covered where they are known: without and with each technique.
 
     python benchmarks/mode_collapse.py [--seeds 0 1 2 3 4] [--experiments ring grid stacked_digits] [--rows plain ...]
+        [--jobs 2]
 
 Runs configs/ring_gan.yaml, configs/grid_gan.yaml and configs/stacked_digits_gan.yaml as they are, with each technique
 alone, with the paper's together, and with later remedies, for each seed; the seeds of a row side by side as one batched
 model where its techniques allow it. Minibatch discrimination is that of benchmarks/mode_collapse/, the rest is
-configs/technique/. What is done is kept in benchmarks/results/mode_collapse.json and not done again. Prints a table:
-means and standard deviations over the seeds of the modes captured by samples of high quality, of their share, and of
-the divergence of their histogram from the even one, with real samples and noise as a scale.
+configs/technique/. ``--jobs`` rows train at a time, each on one thread. What is done is kept in
+benchmarks/results/mode_collapse.json and not done again. Prints a table: means and standard deviations over the seeds
+of the modes captured by samples of high quality, of their share, and of the divergence of their histogram from the even
+one, with real samples and noise as a scale; and draws docs/mode_collapse.png, each seed a dot.
 
 ``--steps`` shortens every run, with its learning-rate schedule, to try it out.
 """
@@ -18,10 +20,15 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from command import ROOT, measure
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
 
 EXPERIMENTS = ["ring", "grid", "stacked_digits"]
 OWN = ["minibatch_discrimination", "minimax"]  # overlays in benchmarks/mode_collapse/
@@ -92,26 +99,51 @@ def show(runs: list[dict[str, Any]]) -> None:
             print(f"| {null} samples | {modes:g} | | {quality:.3f} | {kl:.3f} | |")
 
 
+def draw(runs: list[dict[str, Any]], path: Path) -> None:
+    """Modes and divergence of every run."""
+    experiments = [name for name in EXPERIMENTS if any(run["experiment"] == name for run in runs)]
+    figure, axes = plt.subplots(2, len(experiments), figsize=(4.2 * len(experiments), 7.5), sharey=True, squeeze=False)
+    for column, experiment in zip(axes.T, experiments, strict=True):
+        own = [run for run in runs if run["experiment"] == experiment]
+        for axis, name in zip(column, ("modes", "kl"), strict=True):
+            for null in ("real", "noise"):
+                axis.axvline(own[0]["null"][f"{null}_{name}"], color="grey", ls="-" if null == "real" else ":", lw=1)
+            axis.plot([run[name] for run in own], [list(ROWS).index(run["row"]) for run in own], "o", ms=5, alpha=0.5)
+            axis.set_yticks(range(len(ROWS)), list(ROWS))
+            axis.set_xlabel({"modes": "modes captured", "kl": "KL divergence"}[name])
+            axis.grid(axis="y", alpha=0.3)
+        column[0].set_title(experiment.replace("_", " "))
+    axes[0, 0].invert_yaxis()
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--experiments", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "mode_collapse.png")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "mode_collapse.json")
     options = parser.parse_args()
     done: dict[str, Any] = {"command": " ".join(["python benchmarks/mode_collapse.py", *sys.argv[1:]]), "runs": []}
     if options.output.is_file():
         done = json.loads(options.output.read_text())
+    missing: list[tuple[str, str, list[int]]] = []
     for experiment in options.experiments:
         for row in options.rows:
             known = {run["seed"] for run in done["runs"] if (run["experiment"], run["row"]) == (experiment, row)}
-            missing = [seed for seed in options.seeds if seed not in known]
+            seeds = [seed for seed in options.seeds if seed not in known]
             alone = bool(ONE_BY_ONE & set(ROWS[row]))
-            for seeds in [[seed] for seed in missing] if alone else [missing] if missing else []:
-                done["runs"] += run(experiment, row, seeds, options.steps)
-                options.output.write_text(json.dumps(done, indent=1) + "\n")
+            missing += [(experiment, row, part) for part in ([[seed] for seed in seeds] if alone else [seeds]) if part]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for future in as_completed([pool.submit(run, *one, options.steps) for one in missing]):
+            done["runs"] += future.result()
+            options.output.write_text(json.dumps(done, indent=1) + "\n")
     show(done["runs"])
+    draw(done["runs"], options.picture)
 
 
 if __name__ == "__main__":
