@@ -1,5 +1,6 @@
 """The README's figures are those of the committed results, and what it names exists."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -31,6 +32,15 @@ def test_the_cost_of_the_machinery_is_the_committed_result() -> None:
     results = json.loads((RESULTS / "step_overhead.json").read_text())
     for name in ("digits", "mnist"):
         assert f"{results[name]['median_ratio']:.2f}x" in README
+
+
+def test_the_short_runs_on_cifar10_are_the_committed_results() -> None:
+    text = (ROOT / "docs" / "semi-supervised.md").read_text()
+    for name in ("cifar10_ssl_fast", "cifar10_supervised"):
+        rows = list(csv.DictReader((RESULTS / f"{name}.csv").open()))
+        (error,) = [float(row["test/error_percent"]) for row in rows if row["test/error_percent"]]
+        assert f"{error:.2f} %" in text
+        assert rows[-1]["step"] == "6000"
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
