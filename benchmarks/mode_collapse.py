@@ -5,8 +5,8 @@
 
 Runs configs/ring_gan.yaml, configs/grid_gan.yaml and configs/stacked_digits_gan.yaml as they are, with each technique
 alone, with the paper's together, and with later remedies, for each seed; the seeds of a row side by side as one batched
-model where its techniques allow it. Minibatch discrimination is that of benchmarks/mode_collapse/, the rest is
-configs/technique/. ``--jobs`` rows train at a time, each on one thread. What is done is kept in
+model where its techniques allow it. The techniques are those of configs/technique/, minibatch discrimination as
+for points. ``--jobs`` rows train at a time, each on one thread. What is done is kept in
 benchmarks/results/mode_collapse.json and not done again. Prints a table: means and standard deviations over the seeds
 of the modes captured by samples of high quality, of their share, and of the divergence of their histogram from the even
 one, with real samples and noise as a scale; and draws docs/mode_collapse.png, each seed a dot.
@@ -31,7 +31,10 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 EXPERIMENTS = ["ring", "grid", "stacked_digits"]
-OWN = ["minibatch_discrimination", "minimax"]  # overlays in benchmarks/mode_collapse/
+FILES = {  # of the rest, configs/technique/NAME.yaml
+    "minimax": "benchmarks/mode_collapse/minimax.yaml",
+    "minibatch_discrimination": "configs/technique/minibatch_discrimination_points.yaml",
+}
 ONE_BY_ONE = {"virtual_batch_norm", "historical_averaging", "r1"}  # refused side by side
 BEST = ["minibatch_discrimination", "label_smoothing"]
 ROWS: dict[str, list[str]] = {
@@ -51,8 +54,7 @@ MEASURES = ["modes", "quality", "kl"]
 
 
 def overlay(name: str) -> Path:
-    folder = "benchmarks/mode_collapse" if name in OWN else "configs/technique"
-    return ROOT / folder / f"{name}.yaml"
+    return ROOT / FILES.get(name, f"configs/technique/{name}.yaml")
 
 
 def run(experiment: str, row: str, seeds: list[int], steps: int | None) -> list[dict[str, Any]]:
