@@ -43,6 +43,20 @@ def test_the_short_runs_on_cifar10_are_the_committed_results() -> None:
         assert rows[-1]["step"] == "6000"
 
 
+def test_the_runs_on_the_collapsing_ring_are_the_committed_results() -> None:
+    text = (ROOT / "docs" / "mode-collapse.md").read_text()
+    said = (RESULTS / "ring_collapse.txt").read_text()
+    found = re.findall(
+        r"--seed_everything (\d)\n.*?test/modes (\S+)  test/quality (\S+)  test/kl (\S+)", said, re.DOTALL
+    )
+    assert [seed for seed, *_ in found] == list("01230123")
+    cells = [f"{modes} | {float(quality):.3f} | {float(kl):.3f} |" for _, modes, quality, kl in found]
+    for seed in range(4):
+        assert f"| {seed} | {cells[seed]} {cells[seed + 4]}" in text
+    generated = [line for line in said.splitlines() if line.startswith(("  generated", "  real", "  noise"))]
+    assert "\n".join(generated[:3]) in text
+
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

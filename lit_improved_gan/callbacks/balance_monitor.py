@@ -141,9 +141,8 @@ class BalanceMonitor(Callback):
                 f"batch {batches}: the generator is collapsing: its samples lie {collapse.mean('spread'):.2f} times as "
                 "far apart as real ones, and most kinds of real samples have none near them (missed variety "
                 f"{collapse.mean('missed'):.2f}; 0: none, 1: all but one). Try minibatch discrimination "
-                "(configs/technique/minibatch_discrimination.yaml; for points minibatch_discrimination_points.yaml beside "
-                "it, with label smoothing), packing (configs/technique/packing.yaml), or a "
-                "smaller learning rate of the generator."
+                "(configs/technique/minibatch_discrimination.yaml, or minibatch_discrimination_points.yaml beside it "
+                "for points), packing (configs/technique/packing.yaml), or a smaller learning rate of the generator."
             )
         when = f"batch {batches}: the discriminator is {state}"
         if state == "too strong":
