@@ -42,7 +42,8 @@ class ImageDataModule(LightningDataModule, ABC):
         batch_size: images of a stream's batch, on each process.
         labels_per_class: labelled training images of each class; ``None``: all whose class is known.
         label_seed: chooses them; ``None``: the seed of ``seed_everything``.
-        released_labels: choose them as the released scripts do from ``--seed_data``, which is then ``label_seed``.
+        released_labels: choose them as the released scripts do from ``--seed_data``, which is then ``label_seed``;
+            with ``val_size`` among the rest, so they are not the authors' subset then.
         seeds: of members that train side by side: a training batch holds a part for each, one after the other, with the
             labelled subset and the order of that seed. ``None``: there is one.
         val_size: training images held out for validation; the split is the same for every seed. 0: none.
@@ -77,6 +78,11 @@ class ImageDataModule(LightningDataModule, ABC):
                 raise ValueError(
                     f"Parameter `{name}` of {type(self).__name__} should be {least} or more. Found {name}={value}."
                 )
+        if released_labels and labels_per_class is None:
+            raise ValueError(
+                f"Parameter `released_labels` of {type(self).__name__} chooses which images have labels. "
+                "Found labels_per_class=None: give it too, or leave out `released_labels`."
+            )
         self.batch_size = batch_size
         self.labels_per_class = labels_per_class
         self.label_seed = label_seed

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lit_improved_gan import DigitsDataModule
 from lit_improved_gan.data.labels import labelled_rows
 
 LABELS = torch.arange(60) % 4
@@ -56,3 +57,8 @@ def test_the_released_subset_is_that_of_the_authors(seed: int) -> None:
 def test_a_seed_that_the_authors_could_not_give_is_refused(seed: int) -> None:
     with pytest.raises(ValueError, match=f"label_seed={seed}"):
         labelled_rows(LABELS, 4, 1, seed, released=True)
+
+
+def test_the_released_subset_of_all_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`released_labels` of DigitsDataModule .*labels_per_class=None"):
+        DigitsDataModule(released_labels=True)
