@@ -152,7 +152,9 @@ def test_overlay_applies_and_keeps_the_callbacks(run, tmp_path, experiment: str,
 TOGETHER = [
     path
     for path in OVERLAYS
-    if path.startswith("configs/technique/") and not path.endswith(tuple(f"{name}.yaml" for name in UNSUPERVISED_ONLY))
+    if path.startswith("configs/technique/")
+    and "_points" not in path  # another form of the same technique
+    and not path.endswith(tuple(f"{name}.yaml" for name in UNSUPERVISED_ONLY))
 ]
 
 

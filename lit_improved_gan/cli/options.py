@@ -7,6 +7,7 @@ from lit_improved_gan.cli.errors import UserError
 
 __all__ = ["check_options", "without_checkpoint"]
 
+_MOST_THREADS = 1024  # more than any machine has; torch takes no number of more than 31 bits
 _LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches")
 
 
@@ -19,8 +20,8 @@ def check_options(subcommand: str, options: Any) -> None:
     trainer = options["trainer"]
     if re.search(r"[/\\]|^\.*$", options["name"]):
         raise UserError(f"--name should be the name of a folder. Found {options['name']!r}.")
-    if options["threads"] is not None and options["threads"] < 1:
-        raise UserError(f"--threads should be 1 or more. Found {options['threads']}.")
+    if options["threads"] is not None and not 1 <= options["threads"] <= _MOST_THREADS:
+        raise UserError(f"--threads should be 1 to {_MOST_THREADS}. Found {options['threads']}.")
     seed = options["seed_everything"]
     if seed is None or not 0 <= seed < 1 << 32:
         raise UserError(f"--seed_everything should be in 0..{(1 << 32) - 1}. Found {seed}.")

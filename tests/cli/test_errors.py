@@ -62,6 +62,7 @@ def expect(result, *words: str) -> None:
         (["--trainer.limit_test_batches=0"], ["limit_test_batches 0", "nothing"]),
         (['--trainer={"callbacks": []}'], ["`--trainer` would replace", "--trainer.OPTION"]),
         (["--threads=0"], ["--threads", "Found 0"]),
+        (["--threads=1000000000000000000"], ["--threads", "1 to 1024"]),
         (["--name="], ["--name", "''"]),
         (["--name=../elsewhere"], ["--name", "../elsewhere"]),
         (["--model.generator.latent_size=0"], ["`latent_size` of MLPGenerator", "[0]"]),

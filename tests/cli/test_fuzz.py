@@ -16,7 +16,7 @@ def test_a_mistake_is_named_or_the_run_goes_on() -> None:
     digits = {name: tree for name, tree in experiments().items() if name.startswith("digits")}
     seen: Counter[str] = Counter()
     with small_and_short():
-        for case in mutations(digits, overlays(), 45, 12):
+        for case in mutations(digits, overlays(), 60, 12):
             verdict, why = judge(case, *in_this_process(case))
             assert verdict != "WRONG", (case, why)
             seen[verdict] += 1
