@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_improved_gan.checks import check_positive
 from lit_improved_gan.data.base import ImageDataModule, Images
 from lit_improved_gan.seeding import generator
 
@@ -125,14 +126,3 @@ class MoonsDataModule(PointsDataModule):
         upper = torch.stack([angles.cos(), angles.sin()], 1)
         lower = torch.stack([1 - angles.cos(), 0.5 - angles.sin()], 1)
         return torch.where(labels.unsqueeze(1) == 0, upper, lower)
-
-
-def check_positive(name: str, **values: float) -> None:
-    """Check that arguments are above 0.
-
-    Raises:
-        ValueError: one is not.
-    """
-    for parameter, value in values.items():
-        if not value > 0:
-            raise ValueError(f"Parameter `{parameter}` of {name} should be above 0. Found {parameter}={value}.")

@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
+from lit_improved_gan.checks import check_positive
 from lit_improved_gan.data.base import Images
 from lit_improved_gan.data.digits import DigitsDataModule
 from lit_improved_gan.data.mnist import MNISTDataModule
-from lit_improved_gan.data.points import check_positive
 from lit_improved_gan.seeding import generator
 
 __all__ = ["StackedDigitsDataModule", "StackedMNISTDataModule"]

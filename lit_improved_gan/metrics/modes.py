@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lit_improved_gan.checks import check_positive
 from lit_improved_gan.metrics.small_classifier import load_classifier
 
 __all__ = ["ClassifiedModes", "GaussianModes", "ModeJudge"]
@@ -49,9 +50,7 @@ class GaussianModes(ModeJudge):
             raise ValueError(
                 f"Parameter `centres` of GaussianModes should be (M, D), M >= 1. Found {tuple(centres.shape)}."
             )
-        for name, value in [("std", std), ("within", within)]:
-            if not value > 0:
-                raise ValueError(f"Parameter `{name}` of GaussianModes should be above 0. Found {name}={value}.")
+        check_positive("GaussianModes", std=std, within=within)
         self.register_buffer("centres", centres.clone(), persistent=False)
         self.std, self.within, self.num_modes = std, within, len(centres)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-__all__ = ["check_noise", "check_positive", "check_shares", "check_sizes", "width_after"]
+__all__ = ["check_noise", "check_shares", "check_sizes", "width_after"]
 
 
 def check_sizes(network: str, **parameters: Sequence[int]) -> None:
@@ -30,17 +30,6 @@ def check_noise(network: str, **parameters: float) -> None:
     for name, value in parameters.items():
         if not value >= 0:
             raise ValueError(f"Parameter `{name}` of {network} should be 0 or more. Found {value}.")
-
-
-def check_positive(network: str, **parameters: float) -> None:
-    """Check that numbers are above 0.
-
-    Raises:
-        ValueError: one is not; it names the network and the parameter.
-    """
-    for name, value in parameters.items():
-        if not value > 0:
-            raise ValueError(f"Parameter `{name}` of {network} should be above 0. Found {value}.")
 
 
 def check_shares(network: str, **parameters: float) -> None:

@@ -6,8 +6,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from lit_improved_gan.checks import check_positive
 from lit_improved_gan.layers import VirtualBatchNorm, attach_reference, initialize
-from lit_improved_gan.networks.checks import check_positive, check_sizes, width_after
+from lit_improved_gan.networks.checks import check_sizes, width_after
 from lit_improved_gan.networks.packing import check_packing, pack, unpack
 from lit_improved_gan.types import DiscriminatorOutput
 

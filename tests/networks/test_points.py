@@ -103,8 +103,8 @@ def test_networks_copy_pickle_and_compile(network) -> None:
         (PointGenerator, {"hidden": [3, 0]}, "`hidden` of PointGenerator"),
         (PointDiscriminator, {"dim": 0}, "`dim` of PointDiscriminator"),
         (PointDiscriminator, {"hidden": [0]}, "`hidden` of PointDiscriminator"),
-        (PointGenerator, {"scale": 0.0}, "`scale` of PointGenerator should be above 0. Found 0.0"),
-        (PointDiscriminator, {"scale": -1.0}, "`scale` of PointDiscriminator should be above 0. Found -1.0"),
+        (PointGenerator, {"scale": 0.0}, "`scale` of PointGenerator should be above 0. Found scale=0.0"),
+        (PointDiscriminator, {"scale": -1.0}, "`scale` of PointDiscriminator should be above 0. Found scale=-1.0"),
         (PointDiscriminator, {"packing": 0}, "`packing` of PointDiscriminator should be 1 or more. Found packing=0"),
     ],
 )
