@@ -140,10 +140,13 @@ def main() -> None:
             seeds = [seed for seed in options.seeds if seed not in known]
             alone = bool(ONE_BY_ONE & set(ROWS[row]))
             missing += [(experiment, row, part) for part in ([[seed] for seed in seeds] if alone else [seeds]) if part]
-    with ThreadPoolExecutor(options.jobs) as pool:
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
         for future in as_completed([pool.submit(run, *one, options.steps) for one in missing]):
             done["runs"] += future.result()
             options.output.write_text(json.dumps(done, indent=1) + "\n")
+    finally:
+        pool.shutdown(cancel_futures=True)  # where a run fails, those that wait are not begun
     show(done["runs"])
     draw(done["runs"], options.picture)
 
