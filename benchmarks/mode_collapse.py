@@ -35,7 +35,7 @@ FILES = {  # of the rest, configs/technique/NAME.yaml
     "minimax": "benchmarks/mode_collapse/minimax.yaml",
     "minibatch_discrimination": "configs/technique/minibatch_discrimination_points.yaml",
 }
-ONE_BY_ONE = {"virtual_batch_norm", "historical_averaging", "r1"}  # refused side by side
+ONE_BY_ONE = {"virtual_batch_norm", "historical_averaging", "r1", "spectral_norm"}  # refused side by side
 BEST = ["minibatch_discrimination", "label_smoothing"]
 ROWS: dict[str, list[str]] = {
     "plain": [],

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_improved_gan.callbacks.collapse import missed_variety, spread
+from lit_improved_gan.callbacks.distances import Distances
 from lit_improved_gan.callbacks.looks import Looks
 
 __all__ = ["BalanceWindow", "State", "look", "nearest_neighbour_accuracy"]
@@ -14,24 +15,22 @@ State = Literal["balanced", "too strong", "too weak"]
 SATURATED = 0.01
 
 
-def nearest_neighbour_accuracy(real: Tensor, fake: Tensor) -> Tensor:
+def nearest_neighbour_accuracy(samples: Distances) -> Tensor:
     """Share of samples whose nearest neighbour among all others is of their own kind.
 
     About 0.5 where the two kinds are of one distribution, and 1 where they lie apart.
 
     Args:
-        real: ``(N, ...)``.
-        fake: ``(N, ...)``.
+        samples: of as many generated as real ones.
 
     Returns:
         a scalar in [0, 1].
 
     Source: Lopez-Paz and Oquab 2017 (arXiv:1610.06545); as a measure of GANs, Xu et al. 2018 (arXiv:1806.07755).
     """
-    x = torch.cat([real.flatten(1), fake.flatten(1)]).float()
-    kind = torch.arange(len(x), device=x.device) < len(real)
-    distance = torch.cdist(x, x).fill_diagonal_(torch.inf)
-    return (kind[distance.argmin(1)] == kind).float().mean()
+    real_right = samples.nearest_other("real") <= samples.across.amin(1)
+    fake_right = samples.nearest_other("fake") < samples.across.amin(0)
+    return torch.cat([real_right, fake_right]).float().mean()
 
 
 def look(real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor, pairs: int = 128) -> dict[str, Tensor]:
@@ -52,16 +51,16 @@ def look(real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor, pairs: int 
     """
     on_real, on_fake = d_real.float().sigmoid(), d_fake.float().sigmoid()
     each = torch.cat([on_real, on_fake])
-    real, fake = real[:pairs], fake[:pairs]
+    compared = Distances.between(real[:pairs], fake[:pairs])
     return {
         "d_real": on_real.mean(),
         "d_fake": on_fake.mean(),
         "accuracy_real": (on_real > 0.5).float().mean(),
         "accuracy_fake": (on_fake < 0.5).float().mean(),
         "saturation": ((each < SATURATED) | (each > 1 - SATURATED)).float().mean(),
-        "neighbour_accuracy": nearest_neighbour_accuracy(real, fake),
-        "missed": missed_variety(real, fake),
-        "spread": spread(real, fake),
+        "neighbour_accuracy": nearest_neighbour_accuracy(compared),
+        "missed": missed_variety(compared),
+        "spread": spread(compared),
     }
 
 

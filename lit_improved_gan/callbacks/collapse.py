@@ -5,6 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lit_improved_gan.callbacks.distances import Distances
 from lit_improved_gan.callbacks.looks import Looks
 
 __all__ = ["CollapseWindow", "Variety", "missed_variety", "spread"]
@@ -12,24 +13,22 @@ __all__ = ["CollapseWindow", "Variety", "missed_variety", "spread"]
 Variety = Literal["varied", "collapsing"]
 
 
-def spread(real: Tensor, fake: Tensor) -> Tensor:
+def spread(samples: Distances) -> Tensor:
     r"""How far generated samples lie apart, as a multiple of real ones.
 
     .. math:: \frac{\sum_{ij} |g_i - g_j|}{\sum_{ij} |x_i - x_j|}
 
     Args:
-        real: ``(N, ...)``.
-        fake: as many.
+        samples: of as many generated as real ones.
 
     Returns:
         a scalar, >= 0; about 1 where the two are of one distribution, 0 where all generated samples are the same; not
         finite where all real ones are.
     """
-    x, g = real.flatten(1).float(), fake.flatten(1).float()
-    return torch.cdist(g, g).sum() / torch.cdist(x, x).sum()
+    return samples.fake.sum() / samples.real.sum()
 
 
-def missed_variety(real: Tensor, fake: Tensor) -> Tensor:
+def missed_variety(samples: Distances) -> Tensor:
     r"""How far real samples are from the nearest generated one: 0, as from the nearest real; 1, as from any real.
 
     .. math:: \frac{m - a}{b - a}, \quad m = \mathrm{mean}_i \min_j |x_i - g_j|, \quad
@@ -39,17 +38,15 @@ def missed_variety(real: Tensor, fake: Tensor) -> Tensor:
     many, each with good samples, lie between: on a ring of 8, one mode has 1, two opposite ones 0.6, every other 0.3.
 
     Args:
-        real: ``(N, ...)``, N >= 3.
-        fake: ``(M, ...)``.
+        samples: of 3 real ones or more.
 
     Returns:
         a scalar; not a number where the real samples do not differ more from each other than from the nearest.
     """
-    x, g = real.flatten(1).float(), fake.flatten(1).float()
-    among = torch.cdist(x, x)
-    any_other = among.sum() / (len(x) * (len(x) - 1))
-    nearest = among.fill_diagonal_(torch.inf).min(1).values.mean()
-    missed = torch.cdist(x, g).min(1).values.mean()
+    n = len(samples.real)
+    any_other = samples.real.sum() / (n * (n - 1))
+    nearest = samples.nearest_other("real").mean()
+    missed = samples.across.amin(1).mean()
     return torch.where(any_other > nearest, (missed - nearest) / (any_other - nearest), torch.nan)
 
 

@@ -18,8 +18,9 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
             network.eval()
         yield
     finally:
-        for part, training in modes:  # those that hold others come first
-            part.train(training)  # not the attribute alone: some parts hold networks that are not theirs by name
+        for part, training in modes:  # those that hold others come first, and most often set all that they hold
+            if part.training != training:
+                part.train(training)  # not the attribute alone: some parts hold networks that are not theirs by name
 
 
 def untouched_noise(device: torch.device) -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ from helpers.references import balance as reference
 
 from lit_improved_gan.callbacks.balance import BalanceWindow, look, nearest_neighbour_accuracy
 from lit_improved_gan.callbacks.collapse import missed_variety
+from lit_improved_gan.callbacks.distances import Distances
 
 
 def check_neighbours() -> None:
@@ -15,7 +16,7 @@ def check_neighbours() -> None:
     for gap in (0.0, 0.5, 2.0, 50.0):
         real, fake = source.normal(size=(30, 2, 3)), source.normal(size=(30, 2, 3)) + gap
         expected = reference.nearest_neighbour_accuracy(real.reshape(30, -1), fake.reshape(30, -1))
-        found = float(nearest_neighbour_accuracy(torch.tensor(real), torch.tensor(fake)))
+        found = float(nearest_neighbour_accuracy(Distances.between(torch.tensor(real), torch.tensor(fake))))
         assert found == pytest.approx(expected)
     assert found == 1.0
 
@@ -25,18 +26,27 @@ def test_neighbours_against_the_transcription() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [(".fill_diagonal_(torch.inf)", ""), ("argmin", "argmax"), ("< len(real)", "< 1"), ("flatten(1)", "sum(2)")],
-)  # fmt: skip
-def test_an_error_planted_is_found(monkeypatch, old: str, new: str) -> None:
-    plant(monkeypatch, nearest_neighbour_accuracy, old, new)
+    ("function", "old", "new"),
+    [
+        (Distances.nearest_other, ".fill_diagonal_(torch.inf)", ""),
+        (Distances.between, "flatten(1)", "sum(2)"),
+        (Distances.between, "cdist(g, g)", "cdist(x, x)"),
+        (nearest_neighbour_accuracy, '("fake")', '("real")'),
+        (nearest_neighbour_accuracy, "across.amin(0)", "across.amin(1)"),
+        (nearest_neighbour_accuracy, "<=", ">="),
+    ],
+)
+def test_an_error_planted_is_found(monkeypatch, function, old: str, new: str) -> None:
+    plant(monkeypatch, function, old, new)
     with pytest.raises((AssertionError, RuntimeError)):
         check_neighbours()
 
 
 def test_one_distribution_scores_about_a_half() -> None:
     source = torch.Generator().manual_seed(0)
-    scores = [nearest_neighbour_accuracy(*torch.randn(2, 128, 5, generator=source)) for _ in range(30)]
+    scores = [
+        nearest_neighbour_accuracy(Distances.between(*torch.randn(2, 128, 5, generator=source))) for _ in range(30)
+    ]
     assert float(torch.stack(scores).mean()) == pytest.approx(0.5, abs=0.02)
 
 
@@ -45,7 +55,7 @@ def test_values_of_a_look() -> None:
     found = look(real, fake, torch.tensor([9.0, 1.0, 1.0, -1.0]), torch.tensor([-9.0, -9.0, 3.0, -1.0]))
     probabilities = torch.tensor([[9.0, 1.0, 1.0, -1.0], [-9.0, -9.0, 3.0, -1.0]]).sigmoid().mean(1)
     expected = [*probabilities.tolist(), 0.75, 0.75, 3 / 8, 1.0]
-    expected += [float(missed_variety(real, fake)), 0.0]
+    expected += [float(missed_variety(Distances.between(real, fake))), 0.0]
     assert [float(value) for value in found.values()] == pytest.approx(expected)
     assert list(found) == [
         "d_real", "d_fake", "accuracy_real", "accuracy_fake", "saturation", "neighbour_accuracy", "missed", "spread",

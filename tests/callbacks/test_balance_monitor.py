@@ -261,7 +261,7 @@ def test_it_would_be_said_otherwise(ring, make_trainer, monkeypatch) -> None:
         (BalanceMonitor.on_train_batch_end, "if state != was", "if True"),
         (BalanceMonitor.on_train_batch_end, "trainer.loggers", "trainer.loggers[:1]"),
         (BalanceMonitor.on_train_batch_end, "self.collapse.add(values)", "self.collapse.state"),
-        (look, "missed_variety(real, fake)", "missed_variety(fake, real)"),
+        (look, "Distances.between(real[:pairs], fake[:pairs])", "Distances.between(fake[:pairs], real[:pairs])"),
     ],
 )
 def test_an_error_planted_is_found(ring, make_trainer, tmp_path, monkeypatch, function, old: str, new: str) -> None:

@@ -11,6 +11,7 @@ from helpers.mutate import plant
 from helpers.references import collapse as reference
 
 from lit_improved_gan.callbacks.collapse import CollapseWindow, missed_variety, spread
+from lit_improved_gan.callbacks.distances import Distances
 
 
 def check_formulas() -> None:
@@ -22,7 +23,7 @@ def check(function: Callable[..., Any], expected: Callable[..., float]) -> None:
     source = np.random.default_rng(0)
     for scale, gap in [(1.0, 0.0), (0.1, 0.0), (0.0, 1.0), (2.0, 5.0)]:
         real, fake = source.normal(size=(20, 2, 3)), scale * source.normal(size=(20, 2, 3)) + gap
-        value = float(function(torch.tensor(real), torch.tensor(fake)))
+        value = float(function(Distances.between(torch.tensor(real), torch.tensor(fake))))
         assert value == pytest.approx(expected(real.reshape(20, -1), fake.reshape(20, -1)), abs=1e-5)
 
 
@@ -33,12 +34,14 @@ def test_against_the_transcription() -> None:
 @pytest.mark.parametrize(
     ("function", "old", "new"),
     [
-        (spread, "cdist(g, g)", "cdist(x, g)"),
-        (spread, "cdist(x, x)", "cdist(g, g)"),
-        (spread, "flatten(1)", "sum(2)"),
-        (missed_variety, ".min(1).values.mean()\n    return", ".min(0).values.mean()\n    return"),
-        (missed_variety, ".fill_diagonal_(torch.inf)", ""),
-        (missed_variety, "(len(x) - 1)", "len(x)"),
+        (Distances.between, "cdist(g, g)", "cdist(x, g)"),
+        (Distances.between, "cdist(x, x)", "cdist(g, g)"),
+        (Distances.between, "flatten(1)", "sum(2)"),
+        (Distances.nearest_other, ".fill_diagonal_(torch.inf)", ""),
+        (Distances.nearest_other, ".amin(1)", ".amax(1)"),
+        (spread, "samples.fake.sum() / samples.real.sum()", "samples.real.sum() / samples.fake.sum()"),
+        (missed_variety, "amin(1)", "amin(0)"),
+        (missed_variety, "(n - 1)", "n"),
         (missed_variety, "(missed - nearest)", "missed"),
         (missed_variety, "/ (any_other - nearest)", "/ any_other"),
     ],
@@ -58,24 +61,29 @@ def test_values_of_few_modes_of_a_ring() -> None:
     torch.manual_seed(0)
     real = ring(list(range(8)))
     for modes, expected in [([3], 1.0), ([0, 4], 0.59), ([0, 2, 4, 6], 0.30), (list(range(8)), 0.0)]:
-        assert float(missed_variety(real, ring(modes))) == pytest.approx(expected, abs=0.01)
-    assert float(spread(real, ring([3]))) < 0.01
-    assert float(spread(real, ring(list(range(8))))) == pytest.approx(1.0, abs=0.01)
+        assert float(missed_variety(Distances.between(real, ring(modes)))) == pytest.approx(expected, abs=0.01)
+    assert float(spread(Distances.between(real, ring([3])))) < 0.01
+    assert float(spread(Distances.between(real, ring(list(range(8)))))) == pytest.approx(1.0, abs=0.01)
 
 
 def test_neither_depends_on_units_place_or_order() -> None:
     torch.manual_seed(0)
     real, fake = torch.randn(50, 4), torch.randn(50, 4) / 2
     for function in (spread, missed_variety):
-        expected = float(function(real, fake))
-        assert float(function(3 * real + 1, 3 * fake + 1)) == pytest.approx(expected, abs=1e-4)
-        assert float(function(real.flip(0), fake.roll(7, 0))) == pytest.approx(expected, abs=1e-5)
+        expected = float(function(Distances.between(real, fake)))
+        scaled, reordered = (
+            Distances.between(3 * real + 1, 3 * fake + 1),
+            Distances.between(real.flip(0), fake.roll(7, 0)),
+        )
+        assert float(function(scaled)) == pytest.approx(expected, abs=1e-4)
+        assert float(function(reordered)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_samples_that_do_not_differ_say_nothing() -> None:
     same = torch.ones(5, 2)
-    assert missed_variety(same, torch.zeros(5, 2)).isnan()
-    assert missed_variety(torch.randn(2, 3), torch.randn(2, 3)).isnan()  # the nearest is any other
+    assert missed_variety(Distances.between(same, torch.zeros(5, 2))).isnan()
+    two = Distances.between(torch.randn(2, 3), torch.randn(2, 3))
+    assert missed_variety(two).isnan()  # the nearest is any other
     window = CollapseWindow(2, missed=0.5, spread=0.9)
     assert {window.add(at(nan, inf)) for _ in range(9)} == {"varied"}
 
