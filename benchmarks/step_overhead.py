@@ -3,11 +3,12 @@
     python benchmarks/step_overhead.py [--rounds 5] [--threads 2]
 
 Times one semi-supervised training batch (a D update on labelled, unlabelled and generated images, a G update by feature
-matching, both averages) as a bare PyTorch loop and through the Trainer with the command line's default logging and
-progress, in one process, in alternating rounds: ``digits`` with the
-networks and the one thread of configs/digits.yaml on the real digits, ``mnist`` with the paper's networks on random
-images and ``--threads``. All that makes a run exact and safe is in the library's time: noise by seed and batch, the
-checks that losses, gradients and weights are finite, checkpoints that a kill cannot spoil, signals, counters. Writes
+matching, both averages) three times over, in one process, in alternating rounds: in a ``bare`` PyTorch loop, in
+``plain`` Lightning (the same lines in a LightningModule that logs its losses, under the Trainer as it comes), and by
+the ``library`` with the command line's default logging and progress. ``digits`` has the networks and the one thread of
+configs/digits.yaml on the real digits, ``mnist`` the paper's networks on random images and ``--threads``. All that
+makes a run exact and safe is in the library's time: noise by seed and batch, the checks that losses, gradients and
+weights are finite, checkpoints that a kill cannot spoil, signals, counters. Writes
 benchmarks/results/step_overhead.json.
 """
 
@@ -26,7 +27,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from lit_improved_gan import DigitsDataModule, FeatureMatchingLoss, ImageDataModule, ReleasedAdam, SemiSupervisedGAN
 from lit_improved_gan.callbacks import GracefulInterrupt, LastCheckpoint, RunProgress
@@ -34,7 +38,8 @@ from lit_improved_gan.cli.loggers import RunCSVLogger
 from lit_improved_gan.data import Images
 from lit_improved_gan.networks import MLPDiscriminator, MLPGenerator
 
-BATCH = 100
+BATCH, WARM = 100, 10
+ARMS = ["bare", "plain", "library"]
 
 
 class RandomMNIST(ImageDataModule):
@@ -60,66 +65,115 @@ def mnist() -> tuple[MLPGenerator, MLPDiscriminator, ImageDataModule]:
     return MLPGenerator(shape), MLPDiscriminator(shape), RandomMNIST(BATCH, labels_per_class=10)
 
 
-def bare_loop(generator: Any, discriminator: Any, data: ImageDataModule, steps: int) -> float:
-    """Milliseconds per batch of the same computation without Lightning, epochs, streams, logs or checks."""
-    g_optimizer, d_optimizer = (
-        ReleasedAdam([p for p in net.parameters() if p.requires_grad], lr=3e-3) for net in (generator, discriminator)
-    )
-    averages = [deepcopy(net).requires_grad_(False) for net in (generator, discriminator)]
-    pairs = [
-        (list(a.parameters()) + [b for b in a.buffers() if b.is_floating_point()],
-         [p.detach() for p in n.parameters()] + [b for b in n.buffers() if b.is_floating_point()])
-        for a, n in zip(averages, (generator, discriminator), strict=True)
-    ]  # fmt: skip
-    trained = [p for p in discriminator.parameters() if p.requires_grad]
-    data.setup()
-    images, labels = data.training_set.images, data.training_set.labels
-    labelled = data.labelled_rows()
+class Step:
+    """A training batch without epochs, streams, logs or checks."""
 
-    def pick(rows: torch.Tensor) -> torch.Tensor:
-        return images[rows].float().div_(127.5).sub_(1)
+    def __init__(self, generator: Any, discriminator: Any, data: ImageDataModule) -> None:
+        self.generator, self.discriminator = generator, discriminator
+        networks = (generator, discriminator)
+        self.optimizers = [ReleasedAdam([p for p in net.parameters() if p.requires_grad], lr=3e-3) for net in networks]
+        averages = [deepcopy(net).requires_grad_(False) for net in networks]
+        self.pairs = [
+            (list(a.parameters()) + [b for b in a.buffers() if b.is_floating_point()],
+             [p.detach() for p in n.parameters()] + [b for b in n.buffers() if b.is_floating_point()])
+            for a, n in zip(averages, networks, strict=True)
+        ]  # fmt: skip
+        self.trained = [p for p in discriminator.parameters() if p.requires_grad]
+        data.setup()
+        assert data.training_set is not None
+        self.images, self.labels = data.training_set
+        self.labelled = data.labelled_rows()
 
-    start = 0.0
-    for step in range(-10, steps):
-        if step == 0:
-            start = time.perf_counter()
-        l_rows = labelled[torch.randint(len(labelled), (BATCH,))]
-        u_rows, m_rows = torch.randint(len(images), (2, BATCH))
+    def pick(self, rows: Tensor) -> Tensor:
+        return self.images[rows].float().div_(127.5).sub_(1)
+
+    def __call__(self, g_optimizer: Any, d_optimizer: Any, backward: Callable[[Tensor], None]) -> tuple[Tensor, Tensor]:
+        l_rows = self.labelled[torch.randint(len(self.labelled), (BATCH,))]
+        u_rows, m_rows = torch.randint(len(self.images), (2, BATCH))
         with torch.no_grad():
-            fake = generator(torch.rand(BATCH, 100))
-        out = discriminator(torch.cat([pick(l_rows), pick(u_rows), fake])).logits
+            fake = self.generator(torch.rand(BATCH, 100))
+        out = self.discriminator(torch.cat([self.pick(l_rows), self.pick(u_rows), fake])).logits
         l_out, u_out, f_out = out.split(BATCH)
         unsupervised = F.softplus(-u_out.logsumexp(1)).mean() + F.softplus(f_out.logsumexp(1)).mean()
-        loss = F.cross_entropy(l_out, labels[l_rows]) + 0.5 * unsupervised
+        d_loss = F.cross_entropy(l_out, self.labels[l_rows]) + 0.5 * unsupervised
         d_optimizer.zero_grad()
-        loss.backward()
+        backward(d_loss)
         d_optimizer.step()
-        for p in trained:
+        for p in self.trained:
             p.requires_grad = False
-        fake = discriminator(generator(torch.rand(BATCH, 100))).features
+        made = self.discriminator(self.generator(torch.rand(BATCH, 100))).features
         with torch.no_grad():
-            real = discriminator(pick(m_rows)).features
+            real = self.discriminator(self.pick(m_rows)).features
         name = list(real)[-1]
-        loss = (real[name].mean(0) - fake[name].mean(0)).square().mean()
+        g_loss = (real[name].mean(0) - made[name].mean(0)).square().mean()
         g_optimizer.zero_grad()
-        loss.backward()
+        backward(g_loss)
         g_optimizer.step()
-        for p in trained:
+        for p in self.trained:
             p.requires_grad = True
-        for average, values in pairs:
+        for average, values in self.pairs:
             torch._foreach_lerp_(average, values, 0.01)
+        return d_loss.detach(), g_loss.detach()
+
+
+def bare_loop(generator: Any, discriminator: Any, data: ImageDataModule, steps: int) -> float:
+    """Milliseconds per batch of the step alone."""
+    step = Step(generator, discriminator, data)
+    start = 0.0
+    for i in range(-WARM, steps):
+        if i == 0:
+            start = time.perf_counter()
+        step(*step.optimizers, torch.Tensor.backward)
     return 1e3 * (time.perf_counter() - start) / steps
 
 
 class Clock(Callback):
-    """Times the batches after the first ten."""
+    """Times the batches after the first ones."""
 
-    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
-        if trainer.global_step == 10:
+    def on_train_start(self, *args: Any) -> None:
+        self.batches = 0
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        if self.batches == WARM:
             self.start = time.perf_counter()
+        self.batches += 1
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         self.end = time.perf_counter()
+
+
+class Plain(LightningModule):
+    """The step in the fewest lines that Lightning asks for."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.discriminator, self.step = step.generator, step.discriminator, step
+
+    def configure_optimizers(self) -> Any:
+        return self.step.optimizers
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        d_loss, g_loss = self.step(*self.optimizers(), self.manual_backward)
+        self.log_dict({"d_loss": d_loss, "g_loss": g_loss}, prog_bar=True)
+
+
+def plain_lightning(generator: Any, discriminator: Any, data: ImageDataModule, steps: int) -> float:
+    """Milliseconds per batch of the step in a LightningModule, in epochs as long as the library's."""
+    module, clock = Plain(Step(generator, discriminator, data)), Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            max_steps=2 * (steps + WARM),
+            max_epochs=-1,
+            accelerator="cpu",
+            default_root_dir=folder,
+            logger=CSVLogger(folder),
+            callbacks=[clock],
+            enable_model_summary=False,
+        )
+        trainer.fit(module, DataLoader(range(len(module.step.images) // BATCH), batch_size=None))
+    assert clock.batches == steps + WARM
+    return 1e3 * (clock.end - clock.start) / steps
 
 
 def through_library(generator: Any, discriminator: Any, data: ImageDataModule, steps: int) -> float:
@@ -131,7 +185,7 @@ def through_library(generator: Any, discriminator: Any, data: ImageDataModule, s
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            max_steps=steps + 10,
+            max_steps=steps + WARM,
             max_epochs=-1,
             accelerator="cpu",
             default_root_dir=folder,
@@ -143,7 +197,7 @@ def through_library(generator: Any, discriminator: Any, data: ImageDataModule, s
             enable_checkpointing=True,
         )
         trainer.fit(module, data)
-    assert module.batches == steps + 10
+    assert module.batches == clock.batches == steps + WARM
     return 1e3 * (clock.end - clock.start) / steps
 
 
@@ -164,16 +218,18 @@ def main() -> None:
     }
     for name, (build, steps, threads) in cases.items():
         torch.set_num_threads(threads)
-        times: dict[str, list[float]] = {"bare": [], "library": []}
+        times: dict[str, list[float]] = {arm: [] for arm in ARMS}
         for i in range(options.rounds):
             seed_everything(i, verbose=False)
-            times["bare"].append(bare_loop(*build(), steps))
-            times["library"].append(through_library(*build(), steps))
-        ratios = [b / a for a, b in zip(times["bare"], times["library"], strict=True)]
-        results[name] = {"threads": threads, "ms": times, "ratio": ratios, "median_ratio": statistics.median(ratios)}
-        bare, library = (statistics.median(times[kind]) for kind in ("bare", "library"))
+            for arm, measure in zip(ARMS, (bare_loop, plain_lightning, through_library), strict=True):
+                times[arm].append(measure(*build(), steps))
+        ratios = {
+            arm: statistics.median(b / a for a, b in zip(times[arm], times["library"], strict=True)) for arm in ARMS[:2]
+        }
+        results[name] = {"threads": threads, "ms": times, "ratio_to": ratios}
         print(
-            f"{name}: bare {bare:.2f} ms, library {library:.2f} ms, ratio {statistics.median(ratios):.3f}", flush=True
+            f"{name}: ms { ({arm: round(statistics.median(times[arm]), 2) for arm in ARMS}) }, ratio to {ratios}",
+            flush=True,
         )
     path = Path(__file__).parent / "results" / "step_overhead.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
