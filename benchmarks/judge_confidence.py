@@ -1,9 +1,10 @@
 """How sure the bundled classifier of digits should be before it counts a sample: python benchmarks/judge_confidence.py.
 
 A classifier that was stopped early is right more often than its probabilities say. On the digits that
-configs/digits_classifier.yaml held out, finds the temperature at which they say what they should (the least cross-entropy,
-arXiv:1706.04599), and which of its own probabilities passes the same share of them as 0.9 would then. Prints what passes
-that and 0.9 of real stacks of three digits and of uniform noise. Writes benchmarks/results/judge_confidence.json.
+configs/digits_classifier.yaml held out, finds the temperature at which they say what they should (the least
+cross-entropy, arXiv:1706.04599), and which of its own probabilities passes the same share of them as 0.9 would then.
+Prints what passes that and 0.9 of real stacks of three digits and of uniform noise. Writes
+benchmarks/results/judge_confidence.json.
 """
 
 import json

@@ -86,6 +86,23 @@ def test_experiment_on_the_real_cifar10(run, real_cifar10, experiment: str) -> N
     assert ("labels_per_class: null" in shown) == unsupervised
 
 
+def test_stacked_mnist_is_judged_by_a_classifier_trained_before(run, real_data, tmp_path) -> None:
+    judge = run("fit", "--config", "configs/mnist_classifier.yaml", *SHORT, f"--data.root={real_data}")
+    assert judge.status == 0, judge.err
+    wanted, made = (f"runs/mnist_classifier/0/checkpoints/{name}.ckpt" for name in ("best", "last"))
+    few = ("--data.num_images=2000", "--data.num_test=500", "--model.generator.channels=[8,8]", SMALL_NETWORKS[1])
+    short = ("fit", "--config", "configs/stacked_mnist_gan.yaml", *SHORT, *few, f"--data.root={real_data}")
+    early = run(*short)
+    assert early.status == 2
+    assert f"there is no file {wanted}" in early.err.replace("\n", " ")
+    experiment = tmp_path / "stacked.yaml"
+    text = (ROOT / "configs" / "stacked_mnist_gan.yaml").read_text()
+    experiment.write_text(text.replace(wanted, str(tmp_path / made)))  # there is no best one after two batches
+    result = run("fit", "--config", str(experiment), *short[3:])
+    assert result.status == 0, result.err
+    assert "test/modes " in result.out
+
+
 AFTER = {"configs/fast/ring_collapse.yaml": "configs/ring_gan.yaml"}
 
 

@@ -25,7 +25,7 @@ __all__ = ["MLPDiscriminator", "MLPGenerator"]
 
 
 class MLPGenerator(UniformNoise):
-    """Noise to images: dense layers with softplus and batch norm without gain, the last weight-normalised, sigmoid.
+    """Noise to images: dense layers, batch norm without gain and softplus, the last weight-normalised, sigmoid.
 
     Args:
         image_shape: (C, H, W) of an image.
@@ -33,6 +33,7 @@ class MLPGenerator(UniformNoise):
         hidden: sizes of the hidden layers.
         norm: makes the normalisation of a hidden layer of a given size; with
             :class:`~lit_improved_gan.layers.VirtualBatchNorm` the network wants a reference batch.
+        activation: makes what follows each normalisation.
 
     Raises:
         ValueError: a size is below 1.
@@ -50,6 +51,7 @@ class MLPGenerator(UniformNoise):
         latent_size: int = 100,
         hidden: Sequence[int] = (500, 500),
         norm: Callable[[int], nn.Module] = BatchNormWithoutGain,
+        activation: Callable[[], nn.Module] = nn.Softplus,
     ) -> None:
         super().__init__()
         check_sizes("MLPGenerator", image_shape=image_shape, latent_size=[latent_size], hidden=hidden)
@@ -59,7 +61,7 @@ class MLPGenerator(UniformNoise):
         for width in hidden:
             dense = nn.Linear(size, width, bias=False)  # the normalisation has the bias
             nn.init.xavier_uniform_(dense.weight)
-            layers += [dense, norm(width), nn.Softplus()]
+            layers += [dense, norm(width), activation()]
             size = width
         last = WeightNormLinear(size, prod(self.image_shape), train_gain=True, eps=1e-6)
         nn.init.xavier_uniform_(last.direction)
