@@ -36,7 +36,7 @@ def test_the_cost_of_the_machinery_is_the_committed_result() -> None:
 
 def test_the_short_runs_on_cifar10_are_the_committed_results() -> None:
     text = (ROOT / "docs" / "semi-supervised.md").read_text()
-    for name in ("cifar10_ssl_fast", "cifar10_supervised"):
+    for name in ("cifar10_ssl_fast", "cifar10_supervised", "cifar10_ssl_fast_100", "cifar10_supervised_100"):
         rows = list(csv.DictReader((RESULTS / f"{name}.csv").open()))
         (error,) = [float(row["test/error_percent"]) for row in rows if row["test/error_percent"]]
         assert f"{error:.2f} %" in text
