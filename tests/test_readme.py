@@ -31,7 +31,8 @@ def test_the_table_of_digits_is_the_committed_result() -> None:
 def test_the_cost_of_the_machinery_is_the_committed_result() -> None:
     results = json.loads((RESULTS / "step_overhead.json").read_text())
     for name in ("digits", "mnist"):
-        assert f"{results[name]['median_ratio']:.2f}x" in README
+        for ratio in results[name]["ratio_to"].values():
+            assert f"{ratio:.2f}x" in README
 
 
 def test_the_short_runs_on_cifar10_are_the_committed_results() -> None:
