@@ -83,22 +83,20 @@ def cell(values: list[float], places: int) -> str:
     return f"{statistics.mean(values):.{places}f} +- {spread:.{places}f}"
 
 
-def show(runs: list[dict[str, Any]]) -> None:
-    """The table of each experiment."""
-    for experiment in EXPERIMENTS:
-        own = [run for run in runs if run["experiment"] == experiment]
-        if not own:
-            continue
-        print(f"\n| {experiment} | modes | least | high quality | KL | seeds |\n|---|---|---|---|---|---|")
-        for row in ROWS:
-            chosen = [run for run in own if run["row"] == row]
-            if chosen:
-                modes, quality, kl = ([run[name] for run in chosen] for name in MEASURES)
-                cells = [cell(modes, 1), f"{min(modes):g}", cell(quality, 3), cell(kl, 3), str(len(chosen))]
-                print(f"| {row} | {' | '.join(cells)} |")
-        for null in ("real", "noise"):
-            modes, quality, kl = (own[0]["null"][f"{null}_{name}"] for name in MEASURES)
-            print(f"| {null} samples | {modes:g} | | {quality:.3f} | {kl:.3f} | |")
+def table(runs: list[dict[str, Any]], experiment: str) -> list[str]:
+    """The lines of an experiment's table."""
+    own = [run for run in runs if run["experiment"] == experiment]
+    lines = [f"| {experiment} | modes | least | high quality | KL | seeds |", "|---|---|---|---|---|---|"]
+    for row in ROWS:
+        chosen = [run for run in own if run["row"] == row]
+        if chosen:
+            modes, quality, kl = ([run[name] for run in chosen] for name in MEASURES)
+            cells = [cell(modes, 1), f"{min(modes):g}", cell(quality, 3), cell(kl, 3), str(len(chosen))]
+            lines.append(f"| {row} | {' | '.join(cells)} |")
+    for null in ("real", "noise"):
+        modes, quality, kl = (own[0]["null"][f"{null}_{name}"] for name in MEASURES)
+        lines.append(f"| {null} samples | {modes:g} | | {quality:.3f} | {kl:.3f} | |")
+    return lines
 
 
 def draw(runs: list[dict[str, Any]], path: Path) -> None:
@@ -147,7 +145,9 @@ def main() -> None:
             options.output.write_text(json.dumps(done, indent=1) + "\n")
     finally:
         pool.shutdown(cancel_futures=True)  # where a run fails, those that wait are not begun
-    show(done["runs"])
+    for experiment in EXPERIMENTS:
+        if any(run["experiment"] == experiment for run in done["runs"]):
+            print("\n" + "\n".join(table(done["runs"], experiment)))
     draw(done["runs"], options.picture)
 
 

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import sys
+from collections import Counter
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -10,6 +12,10 @@ import pytest
 from helpers import ROOT
 
 from lit_improved_gan import BalanceMonitor
+
+sys.path.append(str(ROOT / "benchmarks"))
+
+from mode_collapse import ROWS, table
 
 README = (ROOT / "README.md").read_text()
 RESULTS = ROOT / "benchmarks" / "results"
@@ -56,6 +62,15 @@ def test_the_runs_on_the_collapsing_ring_are_the_committed_results() -> None:
         assert f"| {seed} | {cells[seed]} {cells[seed + 4]}" in text
     generated = [line for line in said.splitlines() if line.startswith(("  generated", "  real", "  noise"))]
     assert "\n".join(generated[:3]) in text
+
+
+def test_the_techniques_on_known_modes_are_the_committed_results() -> None:
+    text = (ROOT / "docs" / "mode-collapse.md").read_text()
+    runs = json.loads((RESULTS / "mode_collapse.json").read_text())["runs"]
+    for experiment in {run["experiment"] for run in runs}:
+        assert "\n".join(table(runs, experiment)) in text
+        counts = Counter(run["row"] for run in runs if run["experiment"] == experiment)
+        assert counts == dict.fromkeys(ROWS, 5)
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
