@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from torch import nn
 
 from lit_improved_gan.networks import MLPDiscriminator, MLPGenerator
 
@@ -52,6 +53,12 @@ def test_noise_is_drawn_anew_in_training_and_absent_in_evaluation() -> None:
     assert not torch.equal(discriminator(x).logits, discriminator(x).logits)
     discriminator.eval()
     assert torch.equal(discriminator(x).logits, discriminator(x).logits)
+
+
+def test_the_activation_of_the_generator_can_be_chosen() -> None:
+    for options, expected in [({}, nn.Softplus), ({"activation": nn.ReLU}, nn.ReLU)]:
+        layers = MLPGenerator(hidden=(8, 8), **options).layers
+        assert [type(layers[i]) for i in (2, 5)] == [expected] * 2
 
 
 @pytest.mark.parametrize("network", [MLPGenerator(), MLPDiscriminator()])
