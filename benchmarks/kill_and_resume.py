@@ -37,7 +37,7 @@ TECHNIQUES += ["label_smoothing", "r1", "spectral_norm"]
 PER_EPOCH, VALIDATE = 9, 3
 ENDS = {"max_epochs": ("--trainer.max_epochs=8", 72), "max_steps": ("--trainer.max_steps=67", 67)}
 MOMENTS = ["batch", "epoch", "validation"]
-SAVE = "{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {every_n_train_steps: 4, save_top_k: -1, "
+SAVE = "{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {every_n_train_steps: 3, save_top_k: -1, "
 SAVE += "filename: '{step}'}}"
 
 
@@ -93,7 +93,7 @@ def tensors(tree: Any, folder: str, key: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(tree, dict | list | tuple):
         for name, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
             yield from tensors(value, folder, f"{key}/{str(name).replace(folder, '')}")
-    elif isinstance(tree, torch.Tensor) or key.startswith(("/improved_gan", "/global_step", "/epoch")):
+    elif isinstance(tree, torch.Tensor) or key.startswith(("/improved_gan", "/global_step", "/epoch", "/loops")):
         yield key, tree
 
 

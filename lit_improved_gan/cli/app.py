@@ -133,6 +133,7 @@ class App(LightningCLI):
         seed = checkpoint.get("improved_gan", {}).get("seed")
         if seed not in (None, options["seed_everything"]):
             say(f"The run goes on with its own seed {seed}, not with --seed_everything {options['seed_everything']}.")
+            options["seed_everything"] = seed
         for change in changed_data(given["fit"]["data"], checkpoint):
             say(f"The run goes on with other data: {change}.")
         trainer = options["trainer"]

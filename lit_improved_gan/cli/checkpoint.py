@@ -30,21 +30,25 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes the reader raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path} is damaged, or no checkpoint: {reason}") from error
+        raise UserError(f"{path} is damaged, or no checkpoint ({_reason(error)}).") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
         raise UserError(f"{path} is no checkpoint of Lightning.")
     return checkpoint
 
 
+def _reason(error: Exception) -> str:
+    """The first sentence of what the reader says; what follows is of files that it wrote itself."""
+    return (str(error) or type(error).__name__).splitlines()[0].split(". ")[0].rstrip(".")
+
+
 def _another(path: Path) -> str:
-    """What to give in the place of a damaged checkpoint: that which is furthest of the others of its run."""
+    """What to do without a damaged checkpoint: go on from that which is furthest of the others of its run."""
     found: list[tuple[int, Path]] = []
     for other in path.parent.glob("*.ckpt"):
         with suppress(UserError):
             found.append((_load(other)["global_step"], other))
     if not found:
-        return ""
+        return "\nThere is no other state of this run: start anew without --ckpt_path."
     step, other = max(found)
     return f"\nGive --ckpt_path {other}, the state after {step} training batches, or start anew without --ckpt_path."
 

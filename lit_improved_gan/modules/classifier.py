@@ -18,7 +18,7 @@ from lit_improved_gan.modules.preparation import (
     needs_images,
     reference_images,
 )
-from lit_improved_gan.modules.progress import resume_after
+from lit_improved_gan.modules.progress import Resumable
 from lit_improved_gan.optim import ReleasedAdam
 from lit_improved_gan.seeding import current_seed, mix
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, OptimizerFactory, SchedulerFactory
@@ -26,7 +26,7 @@ from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch, Optimizer
 __all__ = ["Classifier"]
 
 
-class Classifier(BatchAxis):
+class Classifier(Resumable, BatchAxis):
     """Cross-entropy on labelled images; validation and test report ``error_percent`` of the averaged weights.
 
     Args:
@@ -113,7 +113,7 @@ class Classifier(BatchAxis):
         if state.keys() != {"seed", "batches_per_epoch"}:
             raise ValueError("The checkpoint is not one of a Classifier.")
         self.seed = state["seed"]
-        resume_after(checkpoint, checkpoint["global_step"], state["batches_per_epoch"])
+        self.resume_after(checkpoint, checkpoint["global_step"], state["batches_per_epoch"])
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Cross-entropy of one batch: (images, labels), or a dict of an ``ImageDataModule`` with them."""

@@ -8,14 +8,14 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from lit_improved_gan.modules.axis import BatchAxis
-from lit_improved_gan.modules.progress import resume_after
+from lit_improved_gan.modules.progress import Resumable
 
 __all__ = ["CountingModule", "count", "uncounted"]
 
 _KEPT = ("batches", "d_updates", "g_updates", "seed")
 
 
-class CountingModule(BatchAxis):
+class CountingModule(Resumable, BatchAxis):
     """Counts, and saves with them the seed of the noise.
 
     Attributes:
@@ -49,7 +49,7 @@ class CountingModule(BatchAxis):
             raise ValueError(f"The checkpoint is not one of a {type(self).__name__}: it has no {sorted(missing)}.")
         for name in _KEPT:
             setattr(self, name, state[name])
-        resume_after(checkpoint, self.batches, state["batches_per_epoch"])
+        self.resume_after(checkpoint, self.batches, state["batches_per_epoch"])
         if state["mid_batch"]:
             rank_zero_warn(
                 f"This checkpoint was written in the middle of training batch {self.batches + 1}, after "
