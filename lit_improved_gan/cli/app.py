@@ -19,6 +19,7 @@ from lit_improved_gan.cli.errors import OneMessage, UserError
 from lit_improved_gan.cli.lock import Lock
 from lit_improved_gan.cli.loggers import RunCSVLogger, close
 from lit_improved_gan.cli.machine import prepare_machine
+from lit_improved_gan.cli.misspelt import where
 from lit_improved_gan.cli.options import check_options
 from lit_improved_gan.cli.report import best_checkpoint, result_line, say
 from lit_improved_gan.cli.run_directory import (
@@ -105,7 +106,10 @@ class App(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and check what would be accepted and misread."""
-        super().parse_arguments(parser, args)
+        try:
+            super().parse_arguments(parser, args)
+        except UserError as error:
+            raise UserError(f"{error}{where(str(error), self.args)}") from error
         options = self.options
         if options["name"] is None:
             options["name"] = self.names[0] if self.names else "run"

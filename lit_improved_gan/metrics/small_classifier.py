@@ -12,7 +12,7 @@ __all__ = ["SmallClassifier", "load_classifier"]
 
 
 class SmallClassifier(nn.Module):
-    """Two convolutions and a dense layer.
+    """Convolutions and a dense layer.
 
     ``configs/digits_classifier.yaml`` trains it on digits; the result comes with the package, see
     :func:`load_classifier`.
@@ -20,7 +20,8 @@ class SmallClassifier(nn.Module):
     Args:
         image_shape: (C, H, W) of an image.
         num_classes: K.
-        width: channels of the first convolution; the second has twice as many.
+        width: channels of the first convolution; each later one has twice as many, at half the height and width.
+        convolutions: their number.
 
     Shapes:
         images ``(N, C, H, W)`` in [-1, 1] to logits ``(N, K)``.
@@ -29,27 +30,26 @@ class SmallClassifier(nn.Module):
         ValueError: a size is below 1, or ``image_shape`` has not three.
     """
 
-    def __init__(self, image_shape: Sequence[int] = (1, 8, 8), num_classes: int = 10, width: int = 32) -> None:
+    def __init__(
+        self, image_shape: Sequence[int] = (1, 8, 8), num_classes: int = 10, width: int = 32, convolutions: int = 2
+    ) -> None:
         super().__init__()
         if len(image_shape) != 3 or min(image_shape) < 1:
             found = list(image_shape)
             raise ValueError(
                 f"Parameter `image_shape` of SmallClassifier should be (C, H, W), 1 or more. Found {found}."
             )
-        for name, size in [("num_classes", num_classes), ("width", width)]:
+        for name, size in [("num_classes", num_classes), ("width", width), ("convolutions", convolutions)]:
             if size < 1:
                 raise ValueError(f"Parameter `{name}` of SmallClassifier should be 1 or more. Found {size}.")
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
         channels, height, size = image_shape
-        self.layers = nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Dropout(0.5),
-            nn.Linear(2 * width * ((height + 1) // 2) * ((size + 1) // 2), num_classes),
-        )
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        for _ in range(convolutions - 1):
+            layers += [nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.ReLU()]
+            width, height, size = 2 * width, (height + 1) // 2, (size + 1) // 2
+        layers += [nn.Flatten(), nn.Dropout(0.5), nn.Linear(width * height * size, num_classes)]
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(N, C, H, W)`` in [-1, 1] to logits ``(N, K)``."""

@@ -23,9 +23,9 @@ def expect(result, *words: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--model.d_updates=3"], ["'d_updates' is not accepted"]),
-        (["--model.discriminator.hiden=[3]"], ["'hiden' is not accepted"]),
-        (["--trainer.max_epoch=3"], ["--trainer.max_epoch"]),
+        (["--model.d_updates=3"], ["'d_updates' is not accepted", "Did you mean `d_updates_per_batch`?"]),
+        (["--model.discriminator.hiden=[3]"], ["'hiden' is not accepted", "Did you mean `hidden`?"]),
+        (["--trainer.max_epoch=3"], ["--trainer.max_epoch", "Did you mean `max_epochs`?"]),
         (["--trainer.max_epochs=x"], ["trainer.max_epochs", "x"]),
         (["--model.generator=no.Such"], ["generator", "no.Such"]),
         (["--data.labels_per_class=0"], ["labels_per_class", "1 or more", "labels_per_class=0"]),
@@ -198,6 +198,7 @@ def test_a_seed_that_the_checkpoint_would_override_is_reported(run, trained) -> 
     result = run("fit", "--ckpt_path", trained, "--trainer.max_steps=6", "--seed_everything=7")
     assert result.status == 0, result.err
     assert "goes on with its own seed 0, not with --seed_everything 7" in result.out
+    assert "Seed set to 7" not in result.out + result.err
 
 
 @pytest.mark.parametrize("limit", [("--trainer.max_steps=4",), ("--trainer.max_steps=-1", "--trainer.max_epochs=1")])
@@ -263,11 +264,31 @@ def test_an_interrupt_before_training_is_no_traceback(monkeypatch, capsys) -> No
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("labels_per_class", "labels_per_clas", ["line 32, of lit_improved_gan.DigitsDataModule", "labels_per_class"]),
+        ("generator_average", "generator_averge", ["SemiSupervisedGAN", "Did you mean `generator_average`?"]),
+        ("unlabelled_weight", "weight", ["line 19, of lit_improved_gan.SemiSupervisedLoss. It accepts", "weight"]),
+        ("max_epochs", "max_epoch", ["of lightning.pytorch.Trainer", "Did you mean `max_epochs`?"]),
+        ("{lr", "{rate", ["of lit_improved_gan.ReleasedAdam. It accepts lr, beta1, beta2, eps."]),
+    ],
+)
+def test_a_misspelt_key_is_found_in_its_file(run, tmp_path, right, wrong, words) -> None:
+    config = tmp_path / "misspelt.yaml"
+    text = Path("configs/digits.yaml").read_text()
+    assert right in text
+    config.write_text(text.replace(right, wrong))
+    expect(run("fit", "-c", config), f"in {config}", *words)
+
+
 def test_a_damaged_checkpoint_is_named(run, trained) -> None:
     whole = trained.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
         trained.write_bytes(damaged)
-        expect(run("test", "--ckpt_path", trained), "last.ckpt", "damaged")
+        result = run("test", "--ckpt_path", trained)
+        expect(result, "last.ckpt is damaged", "no other state of this run: start anew")
+        assert len(result.err.split("error: ", 1)[1].splitlines()) == 2
 
 
 def test_the_checkpoint_before_a_damaged_one_is_offered(run, trained) -> None:
