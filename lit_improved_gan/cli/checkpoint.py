@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lit_improved_gan.cli.errors import UserError
+from lit_improved_gan.cli.signatures import is_default
 
 __all__ = ["changed_data", "check_left_to_do", "check_overridden", "read_checkpoint"]
 
@@ -103,11 +104,14 @@ def check_left_to_do(trainer: dict[str, Any], checkpoint: dict[str, Any], path: 
         )
 
 
-def _differing(given: Any, saved: Any, key: str = "--model") -> Iterator[str]:
-    """A line for each option that differs between the two."""
+def _differing(given: Any, saved: Any, key: str = "--model", owner: str = "") -> Iterator[str]:
+    """A line for each option that differs between the two; one that is newer than the checkpoint was at its default."""
     if isinstance(given, dict) and isinstance(saved, dict):
+        owner = str(given.get("class_path", given.get("_class_path", owner)))
         for name in sorted(given.keys() | saved.keys()):
+            if name not in saved and is_default(owner, name, given[name]):
+                continue
             shown = key if name in ("init_args", "dict_kwargs") else f"{key}.{name.removeprefix('_')}"
-            yield from _differing(given.get(name), saved.get(name), shown)
+            yield from _differing(given.get(name), saved.get(name), shown, owner)
     elif given != saved:
         yield f"{key}: given {given}, the checkpoint has {saved}"

@@ -193,6 +193,17 @@ def test_options_that_the_checkpoint_would_override_are_reported(run, trained) -
     expect(config, "--model.generator_average", "0.5")
 
 
+def test_a_checkpoint_from_before_an_option_existed_goes_on(run, trained) -> None:
+    state = torch.load(trained, weights_only=True)
+    options = state["hyper_parameters"]
+    del options["generator"]["init_args"]["activation"], options["d_updates_per_batch"]
+    del options["discriminator"]["init_args"]["layer"], options["discriminator"]["init_args"]["packing"]
+    torch.save(state, trained)
+    other = "--model.generator.activation=torch.nn.ReLU"
+    expect(run("fit", "--ckpt_path", trained, "--trainer.max_steps=6", other), "--model.generator.activation", "ReLU")
+    assert run("fit", "--ckpt_path", trained, "--trainer.max_steps=6").status == 0
+
+
 def test_a_seed_that_the_checkpoint_would_override_is_reported(run, trained) -> None:
     expect(run("fit", "--ckpt_path", trained, "--data.label_seed=7"), "--data.label_seed: given 7", "has 0")
     result = run("fit", "--ckpt_path", trained, "--trainer.max_steps=6", "--seed_everything=7")
