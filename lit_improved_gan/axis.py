@@ -8,7 +8,8 @@ __all__ = ["batches_done", "log_at"]
 
 def batches_done(trainer: Any, module: Any) -> int:
     """Training batches done: what the module counts itself, or else Lightning's ``global_step``."""
-    return int(getattr(module, "batches", trainer.global_step))
+    batches = getattr(module, "batches", None)
+    return int(trainer.global_step if batches is None else batches)  # Lightning takes a while to count
 
 
 def log_at(loggers: Iterable[Any], values: Mapping[str, float], batches: int) -> None:
