@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from helpers import ROOT
@@ -33,30 +34,33 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path) -> None:
     assert all(trial["compared"] > 50 for trial in results["trials"])
 
 
-def test_what_follows_the_batch_of_a_checkpoint_is_made_up_for(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(("every", "step"), [(9, 18), (3, 12)], ids=["at an epoch's end", "within an epoch"])
+def test_what_follows_the_batch_of_a_checkpoint_is_made_up_for(tmp_path, monkeypatch, every: int, step: int) -> None:
     """A state saved by a batch's own hooks, before the validation and the end of the epoch that were still to come."""
     monkeypatch.chdir(tmp_path)
     callbacks = [
         {
             "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-            "init_args": {"every_n_train_steps": 9, "save_top_k": -1, "filename": "{step}"},
+            "init_args": {"every_n_train_steps": every, "save_top_k": -1, "filename": "{step}"},
         },
         {"class_path": "lit_improved_gan.LastCheckpoint"},
     ]
     Path("often.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks+": callbacks}}))
-    arguments = ["fit", f"--config={ROOT}/configs/digits.yaml", "--config=often.yaml", "--trainer.max_epochs=4"]
+    arguments = ["fit", f"--config={ROOT}/configs/digits.yaml", "--config=often.yaml", "--trainer.max_epochs=3"]
     arguments += ["--data.val_size=300", "--trainer.check_val_every_n_epoch=1", "--trainer.enable_progress_bar=false"]
+    arguments += [f"--trainer.val_check_interval={every}"]
     assert main(arguments) == 0
     whole = Path("runs/digits/0")
-    early = whole / "checkpoints" / "step=18.ckpt"
+    early = whole / "checkpoints" / f"step={step}.ckpt"
     assert torch.load(early, weights_only=True)["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] == 1
     assert main([*arguments, f"--ckpt_path={early}"]) == 0
     resumed = Path("runs/digits/1")
     compared, wrong = differences(whole, resumed)
     assert compared > 100
     assert not wrong
-    rows = list(csv.DictReader((resumed / "metrics.csv").open()))
-    assert [row["step"] for row in rows if row["val/error_percent"]] == ["18", "27", "36"]
-    before = list(csv.DictReader((whole / "metrics.csv").open()))
-    validated = [row["val/error_percent"] for row in before if row["val/error_percent"]]
-    assert [row["val/error_percent"] for row in rows if row["val/error_percent"]] == validated[1:]
+    found, expected = (
+        [(row["step"], row["val/error_percent"]) for row in rows if row["val/error_percent"]]
+        for rows in (list(csv.DictReader((run / "metrics.csv").open())) for run in (resumed, whole))
+    )
+    assert found == expected[step // every - 1 :]
+    assert found[0][0] == str(step)
