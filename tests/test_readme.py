@@ -122,6 +122,31 @@ def test_the_errors_on_mnist_are_the_committed_result() -> None:
         assert f"{run['labels']} labels, seed {run['seed']}: {run['wrong']} " in README
 
 
+def test_the_error_in_bfloat16_is_the_committed_result() -> None:
+    (run,) = json.loads((RESULTS / "table1_bfloat16.json").read_text())["runs"]
+    assert run["epochs"] == 300
+    text = " ".join((ROOT / "docs" / "semi-supervised.md").read_text().split())
+    assert f"ends at {run['wrong']} wrong" in text
+
+
+def test_the_classifiers_of_mnist_are_the_committed_results() -> None:
+    text = (ROOT / "docs" / "mode-collapse.md").read_text()
+    for name in ("mnist_classifier", "mnist_classifier_2_convolutions"):
+        rows = list(csv.DictReader((RESULTS / f"{name}.csv").open()))
+        (error,) = [float(row["test/error_percent"]) for row in rows if row["test/error_percent"]]
+        assert f"{error:.2f} %" in text
+
+
+def test_the_short_run_on_stacked_mnist_is_the_committed_result() -> None:
+    result = json.loads((RESULTS / "stacked_mnist_fast.json").read_text())
+    text = " ".join((ROOT / "docs" / "mode-collapse.md").read_text().split())
+    assert result["command"] in text
+    found = result["26,000 samples at the end"]
+    assert f"{found['quality']:.0%} are".replace("%", " %") in text
+    assert f"in {found['modes']:.0f} modes, KL {found['kl']:.3f}".replace("0.", ".") in text
+    assert f"{found['noise_quality']:.0%} of it, all in {found['noise_modes']:.0f}".replace("%", " %") in text
+
+
 def test_the_ten_subsets_are_the_committed_result() -> None:
     result = json.loads((RESULTS / "gpu" / "bare_mnist_ssl.json").read_text())
     text = (ROOT / "docs" / "semi-supervised.md").read_text()
