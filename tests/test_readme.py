@@ -41,13 +41,19 @@ def test_the_cost_of_the_machinery_is_the_committed_result() -> None:
             assert f"{ratio:.2f}x" in README
 
 
+def measured(name: str) -> tuple[float, str]:
+    """The test error of a run whose metrics are committed, and after how many batches."""
+    rows = list(csv.DictReader((RESULTS / f"{name}.csv").open()))
+    (error,) = [float(row["test/error_percent"]) for row in rows if row["test/error_percent"]]
+    return error, rows[-1]["step"]
+
+
 def test_the_short_runs_on_cifar10_are_the_committed_results() -> None:
     text = (ROOT / "docs" / "semi-supervised.md").read_text()
     for name in ("cifar10_ssl_fast", "cifar10_supervised", "cifar10_ssl_fast_100", "cifar10_supervised_100"):
-        rows = list(csv.DictReader((RESULTS / f"{name}.csv").open()))
-        (error,) = [float(row["test/error_percent"]) for row in rows if row["test/error_percent"]]
+        error, steps = measured(name)
         assert f"{error:.2f} %" in text
-        assert rows[-1]["step"] == "6000"
+        assert steps == "6000"
 
 
 def test_the_runs_on_the_collapsing_ring_are_the_committed_results() -> None:
@@ -132,8 +138,7 @@ def test_the_error_in_bfloat16_is_the_committed_result() -> None:
 def test_the_classifiers_of_mnist_are_the_committed_results() -> None:
     text = (ROOT / "docs" / "mode-collapse.md").read_text()
     for name in ("mnist_classifier", "mnist_classifier_2_convolutions"):
-        rows = list(csv.DictReader((RESULTS / f"{name}.csv").open()))
-        (error,) = [float(row["test/error_percent"]) for row in rows if row["test/error_percent"]]
+        error, _ = measured(name)
         assert f"{error:.2f} %" in text
 
 

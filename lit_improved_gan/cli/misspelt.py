@@ -27,31 +27,31 @@ def where(message: str, args: list[str]) -> str:
     if found is None:
         return ""
     name = found[1].rsplit(".", 1)[-1]
-    for path in config_files(args):
-        for owner in _owners(read_config(path), name):
-            text = enumerate(path.read_text().splitlines(), 1)
-            lines = [number for number, line in text if re.search(rf"\b{name}\b\+?:", line)]
-            place = f" in {path}, line {lines[0]}" if len(lines) == 1 else f" in {path}"
-            names = list(parameters(owner))
-            return f":{place}, of {owner}." + (_close(name, names) or f" It accepts {', '.join(names)}." * bool(names))
-    owners = [owner for path in config_files(args) for owner in _owners(read_config(path), None)]
-    return _close(name, [argument for owner in owners for argument in parameters(owner)])
+    configs = [(path, list(_owners(read_config(path)))) for path in config_files(args)]
+    place = next(((path, owner) for path, owners in configs for owner, given in owners if name in given), None)
+    if place is None:
+        return _close(name, [known for _, owners in configs for owner, _ in owners for known in parameters(owner)])
+    path, owner = place
+    text = enumerate(path.read_text().splitlines(), 1)
+    lines = [number for number, line in text if re.search(rf"\b{name}\b\+?:", line)]
+    line = f", line {lines[0]}" if len(lines) == 1 else ""
+    names = list(parameters(owner))
+    return f": in {path}{line}, of {owner}." + (_close(name, names) or f" It accepts {', '.join(names)}." * bool(names))
 
 
-def _owners(tree: Any, name: str | None, key: str = "") -> Iterator[str]:
-    """The class paths of a config that are given an argument of this name, or any."""
+def _owners(tree: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The class paths of a config, each with the arguments that it is given."""
     if isinstance(tree, list):
         for value in tree:
-            yield from _owners(value, name)
+            yield from _owners(value)
     if not isinstance(tree, dict):
         return
-    if key == "trainer" and (name is None or name in tree):
-        yield "lightning.pytorch.Trainer"
-    arguments = tree.get("init_args")
-    if "class_path" in tree and (name is None or name in (arguments or {})):
-        yield str(tree["class_path"])
+    if key == "trainer":
+        yield "lightning.pytorch.Trainer", tree
+    if "class_path" in tree:
+        yield str(tree["class_path"]), tree.get("init_args") or {}
     for below, value in tree.items():
-        yield from _owners(value, name, str(below))
+        yield from _owners(value, str(below))
 
 
 def _close(name: str, names: list[str]) -> str:

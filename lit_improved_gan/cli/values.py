@@ -2,12 +2,12 @@
 
 import inspect
 from collections.abc import Iterator
-from importlib import import_module
 from math import isfinite
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from lit_improved_gan.cli.errors import UserError
+from lit_improved_gan.cli.signatures import constructors
 
 __all__ = ["check_values"]
 
@@ -71,10 +71,7 @@ def _empty(tree: Any, key: str) -> Iterator[tuple[str, str]]:
 
 def _needs(kind: str, argument: str) -> str:
     """The type of an argument that may not be ``None``; nothing where it may, or that is not known."""
-    module, _, name = kind.rpartition(".")
-    found = getattr(import_module(module), name)
-    for owner in inspect.getmro(found) if inspect.isclass(found) else ():
-        constructor: Any = vars(owner).get("__init__", object.__init__)
+    for constructor in constructors(kind):
         parameter = inspect.signature(constructor).parameters.get(argument)
         if parameter is not None:
             try:
