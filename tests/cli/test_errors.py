@@ -199,8 +199,9 @@ def test_a_checkpoint_from_before_an_option_existed_goes_on(run, trained) -> Non
     del options["generator"]["init_args"]["activation"], options["d_updates_per_batch"]
     del options["discriminator"]["init_args"]["layer"], options["discriminator"]["init_args"]["packing"]
     torch.save(state, trained)
-    other = "--model.generator.activation=torch.nn.ReLU"
-    expect(run("fit", "--ckpt_path", trained, "--trainer.max_steps=6", other), "--model.generator.activation", "ReLU")
+    for option, value in [("generator.activation", "torch.nn.ReLU"), ("d_updates_per_batch", "2")]:
+        other = f"--model.{option}={value}"
+        expect(run("fit", "--ckpt_path", trained, "--trainer.max_steps=6", other), f"--model.{option}: given", value)
     assert run("fit", "--ckpt_path", trained, "--trainer.max_steps=6").status == 0
 
 
