@@ -5,11 +5,11 @@
 
 Runs configs/ring_gan.yaml, configs/grid_gan.yaml and configs/stacked_digits_gan.yaml as they are, with each technique
 alone, with the paper's together, and with later remedies, for each seed; the seeds of a row side by side as one batched
-model where its techniques allow it. The techniques are those of configs/technique/, minibatch discrimination as
-for points. ``--jobs`` rows train at a time, each on one thread. What is done is kept in
-benchmarks/results/mode_collapse.json and not done again. Prints a table: means and standard deviations over the seeds
-of the modes captured by samples of high quality, of their share, and of the divergence of their histogram from the even
-one, with real samples and noise as a scale; and draws docs/mode_collapse.png, each seed a dot.
+model. The techniques are those of configs/technique/, minibatch discrimination as for points. ``--jobs`` rows train at
+a time, each on one thread. What is done is kept in benchmarks/results/mode_collapse.json and not done again. Prints a
+table: means and standard deviations over the seeds of the modes captured by samples of high quality, of their share,
+and of the divergence of their histogram from the even one, with real samples and noise as a scale; and draws
+docs/mode_collapse.png, each seed a dot.
 
 ``--steps`` shortens every run, with its learning-rate schedule, to try it out.
 """
@@ -35,7 +35,6 @@ FILES = {  # of the rest, configs/technique/NAME.yaml
     "minimax": "benchmarks/mode_collapse/minimax.yaml",
     "minibatch_discrimination": "configs/technique/minibatch_discrimination_points.yaml",
 }
-ONE_BY_ONE = {"virtual_batch_norm", "historical_averaging", "r1", "spectral_norm"}  # refused side by side
 BEST = ["minibatch_discrimination", "label_smoothing"]
 ROWS: dict[str, list[str]] = {
     "plain": [],
@@ -136,8 +135,7 @@ def main() -> None:
         for row in options.rows:
             known = {run["seed"] for run in done["runs"] if (run["experiment"], run["row"]) == (experiment, row)}
             seeds = [seed for seed in options.seeds if seed not in known]
-            alone = bool(ONE_BY_ONE & set(ROWS[row]))
-            missing += [(experiment, row, part) for part in ([[seed] for seed in seeds] if alone else [seeds]) if part]
+            missing += [(experiment, row, seeds)] if seeds else []
     pool = ThreadPoolExecutor(options.jobs)
     try:
         for future in as_completed([pool.submit(run, *one, options.steps) for one in missing]):

@@ -184,7 +184,7 @@ class App(LightningCLI):
             seeds = self.options["seeds"]
             others = [self._member(seed) for seed in seeds[1:]] if seeds else []
             super().instantiate_classes()
-            self.model = side_by_side(seeds, [self.model, *others], self.datamodule, self.trainer)
+            self.model = side_by_side(seeds, [self.model, *others], self.datamodule)
         except BaseException:
             self.forget_directory()
             self._unlock()

@@ -6,7 +6,6 @@ from typing import Any
 
 from lightning.pytorch import LightningModule
 
-from lit_improved_gan.callbacks import ReferenceBatch
 from lit_improved_gan.cli.config_files import option
 from lit_improved_gan.cli.errors import UserError
 from lit_improved_gan.modules import GAN, SemiSupervisedGAN, SideBySideGAN, SideBySideSemiSupervisedGAN
@@ -68,13 +67,11 @@ def check_seeds_of(checkpoint: dict[str, Any], seeds: list[int] | None, path: Pa
         raise UserError(f"{path} is of {of}. Found {found}. {remedy}, or give another --ckpt_path.")
 
 
-def side_by_side(
-    seeds: Sequence[int] | None, members: Sequence[LightningModule], data: Any, trainer: Any
-) -> LightningModule:
+def side_by_side(seeds: Sequence[int] | None, members: Sequence[LightningModule], data: Any) -> LightningModule:
     """One module of the members, whose seeds they and the data get; without seeds the only member as it is.
 
     Raises:
-        UserError: the members, the data or a callback cannot take part.
+        UserError: the members or the data cannot take part.
     """
     first: Any = members[0]
     kind, data_seeds = type(first), getattr(data, "seeds", None)
@@ -93,12 +90,6 @@ def side_by_side(
             raise UserError(
                 f"--seeds {list(seeds)} gives each member its seed. Found {name} {value}, which would be ignored: "
                 f"leave it out, or {_ONE_BY_ONE}."
-            )
-    for callback in trainer.callbacks:
-        if isinstance(callback, ReferenceBatch):
-            raise UserError(
-                "--seeds: members side by side have no reference batch. Found the callback ReferenceBatch: leave it "
-                f"out, or {_ONE_BY_ONE}."
             )
     for seed, member in zip(seeds, members, strict=True):
         member.seed = seed  # type: ignore[assignment]  # as its setup would

@@ -107,6 +107,7 @@ class ReferenceInput(nn.Module):
         super().__init__()
         self.reference_gradient = reference_gradient
         self.number = 0
+        self.kept = True  # whether statistics are kept between passes; within torch.vmap they cannot be
         self._passes = _Passes()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,7 +157,7 @@ class ReferenceInput(nn.Module):
         if not self.number:
             return  # the first layer says what is missing
         layers = list(_own_layers(network))
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or not self.kept:
             statistics = self._run(network, layers)
         else:
             statistics = self._passes.get(network, lambda: self._run(network, layers))

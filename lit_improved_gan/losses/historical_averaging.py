@@ -46,6 +46,7 @@ class HistoricalAveraging(Penalty):
     Source: paper section 3.3; the released code has none.
     """
 
+    over_members = "sum"
     count: Tensor
 
     def __init__(self, weight: float = 1.0) -> None:

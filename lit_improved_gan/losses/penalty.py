@@ -1,6 +1,7 @@
 """Terms that are added to a player's own loss."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,14 @@ __all__ = ["Penalty", "R1Penalty", "r1_penalty"]
 
 
 class Penalty(nn.Module, ABC):
-    """What every such term is: told its network once, then called at each of the network's updates."""
+    """What every such term is: told its network once, then called at each of the network's updates.
+
+    Attributes:
+        over_members: what the term of several networks that run as one is of their own: the ``"sum"``, where it adds up
+            over weights, or the ``"mean"``, where it is one over images; ``None``: it cannot be called on such.
+    """
+
+    over_members: ClassVar[Literal["sum", "mean"] | None] = None
 
     def follow(self, network: nn.Module) -> None:
         """Prepare for ``network``; by default there is nothing to prepare."""
@@ -54,6 +62,8 @@ class R1Penalty(Penalty):
     Raises:
         ValueError: ``weight`` is negative; when called: there are no real images.
     """
+
+    over_members = "mean"
 
     def __init__(self, weight: float = 10.0) -> None:
         super().__init__()

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 from torchmetrics import MeanMetric
 
+from lit_improved_gan.losses import Penalty
 from lit_improved_gan.modules.base import AdversarialModule
 from lit_improved_gan.modules.gan import GAN
 from lit_improved_gan.modules.preparation import (
+    awaits_reference,
     check_discriminator,
     check_generator,
     datamodule_of,
@@ -19,7 +21,7 @@ from lit_improved_gan.modules.preparation import (
     reference_images,
 )
 from lit_improved_gan.modules.semi_supervised import SemiSupervisedGAN
-from lit_improved_gan.modules.stacked import LossOfEach, StackedNetwork
+from lit_improved_gan.modules.stacked import LossOfEach, PenaltyOfEach, StackedNetwork
 from lit_improved_gan.seeding import generator as seeded
 from lit_improved_gan.types import DiscriminatorOutput, LabelledBatch
 
@@ -34,7 +36,7 @@ class _SideBySide(AdversarialModule):
     loaded into members of its seeds: ``load_from_checkpoint(path, members=members)``.
 
     Args:
-        members: S modules with a ``seed`` each, without penalties; losses, optimizers and settings are the first's.
+        members: S modules with a ``seed`` each; losses, penalties, optimizers and settings are the first's.
 
     Raises:
         ValueError: the members do not fit together.
@@ -45,12 +47,6 @@ class _SideBySide(AdversarialModule):
         if not seeds or None in seeds or len(set(seeds)) < len(seeds):
             raise ValueError(f"Members side by side should have a `seed` each, all different. Found {seeds}.")
         first = members[0]
-        penalties = {type(p).__name__ for p in (*first.generator_penalties, *first.discriminator_penalties)}
-        if penalties:
-            raise ValueError(
-                f"Modules with penalties cannot train side by side. Found {', '.join(sorted(penalties))}: train them "
-                "one by one, or leave the penalties out."
-            )
         if first.generator_clip or first.discriminator_clip or first.compile_networks:
             raise ValueError(
                 "Modules that clip gradients, or compile their networks, cannot train side by side: leave out "
@@ -70,6 +66,8 @@ class _SideBySide(AdversarialModule):
             g_updates_per_batch=first.g_updates_per_batch,
             generator_average=first.generator_average.rate,
             discriminator_average=first.discriminator_average.rate,
+            generator_penalties=[PenaltyOfEach(cast("Penalty", p), size) for p in first.generator_penalties],
+            discriminator_penalties=[PenaltyOfEach(cast("Penalty", p), size) for p in first.discriminator_penalties],
             generator_accumulation=first.generator_accumulation,
             discriminator_accumulation=first.discriminator_accumulation,
             cuda_graphs=first.cuda_graphs,
@@ -100,8 +98,9 @@ class _SideBySide(AdversarialModule):
                 "devices to 1, or train them one by one."
             )
         generator, discriminator = self.stacks
-        images = check_generator(generator.member(0), datamodule_of(self))
-        check_discriminator(discriminator.member(0), images, self.outputs)
+        if stage == "fit" or not awaits_reference(generator):  # else the checkpoint is about to bring it
+            images = check_generator(generator.member(0), datamodule_of(self))
+            check_discriminator(discriminator.member(0), images, self.outputs)
         self._batch_checked = False
         if stage == "fit" and not self.initialized:
             for i, seed in enumerate(self.seeds):
@@ -140,7 +139,7 @@ class _SideBySide(AdversarialModule):
 
     def discriminate(self, *groups: Tensor) -> list[DiscriminatorOutput]:
         """D's output for each group of images, each with an equal part for each member."""
-        if len(groups) == 1 or not self.discriminator.independent_examples:
+        if len(groups) == 1 or not getattr(self.discriminator, "independent_examples", False):
             return [DiscriminatorOutput.of(self.discriminator(group)) for group in groups]
         parts = [group.unflatten(0, (len(self.seeds), -1)) for group in groups]
         output = DiscriminatorOutput.of(self.discriminator(torch.cat(parts, 1).flatten(0, 1)))

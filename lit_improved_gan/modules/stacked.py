@@ -1,4 +1,4 @@
-"""Several networks of one architecture as one, and a loss of each of them."""
+"""Several networks of one architecture as one, and a loss or a penalty of each of them."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.utils._pytree import tree_map
 
-__all__ = ["LossOfEach", "StackedNetwork"]
+from lit_improved_gan.layers.reference_input import ReferenceInput
+from lit_improved_gan.losses import Penalty
+
+__all__ = ["LossOfEach", "PenaltyOfEach", "StackedNetwork"]
 
 
 class StackedNetwork(nn.Module):
@@ -17,6 +20,7 @@ class StackedNetwork(nn.Module):
 
     A batch holds S equal parts, one after the other, and each member sees its own. Noise and dropout inside the members
     are independent. For small networks one such pass costs little more than one member's, where the hardware is idle.
+    With virtual batch normalisation all members have one reference batch, which is set as that of a network alone.
 
     Args:
         networks: S of them, equal but for their weights and buffers.
@@ -25,7 +29,7 @@ class StackedNetwork(nn.Module):
         ``(S * N, ...)`` to what a member makes of ``(N, ...)``, with S * N rows.
 
     Raises:
-        ValueError: the networks differ, hold virtual batch normalisation, or a batch cannot be divided.
+        ValueError: the networks differ, or have a reference batch already, or a batch cannot be divided.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -33,12 +37,13 @@ class StackedNetwork(nn.Module):
         shapes = [{name: value.shape for name, value in network.state_dict().items()} for network in networks]
         if not shapes or any(other != shapes[0] for other in shapes[1:]):
             raise ValueError("Networks that run side by side should be of one architecture. Found different ones.")
-        if any(hasattr(module, "reference_input") for module in networks[0].modules()):
+        if any(isinstance(part, ReferenceInput) and part.number for part in networks[0].modules()):
             raise ValueError(
-                "Networks with virtual batch normalisation cannot run side by side: train them one by one."
+                "Networks that run side by side have one reference batch: set it when they are one, by "
+                "set_reference(network, batch) or the ReferenceBatch callback. Found one that is set."
             )
         self.size = len(networks)
-        self._skeleton = (deepcopy(networks[0]),)  # in a tuple, so that it is no submodule
+        self._keep(networks[0])
         weights, buffers = stack_module_state(list(networks))
         self.weights = nn.ParameterDict()
         for name, value in weights.items():
@@ -46,6 +51,14 @@ class StackedNetwork(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(_plain(name), value)
         self._names = list(weights), list(buffers)
+
+    def _keep(self, network: nn.Module) -> None:
+        """Keep a copy that is run with each member's weights, and has the reference input of all."""
+        self._skeleton = (deepcopy(network),)  # in a tuple, so that it is no submodule
+        held = getattr(self._skeleton[0], "reference_input", None)
+        if isinstance(held, ReferenceInput):
+            held.kept = False
+            self.reference_input = held
 
     def forward(self, x: Tensor) -> Any:
         """Run each member on its part of the batch."""
@@ -87,17 +100,20 @@ class StackedNetwork(nn.Module):
         network = deepcopy(self._skeleton[0]).to(next(iter(self.weights.values())))
         state = {name: self.weights[_plain(name)][i] for name in self._names[0]}
         state |= {name: getattr(self, _plain(name))[i] for name in self._names[1]}
-        network.load_state_dict({name: state[name] for name in network.state_dict()})
+        network.load_state_dict(network.state_dict() | state)  # the reference batch is there already
+        if isinstance(held := getattr(network, "reference_input", None), ReferenceInput):
+            held.kept = True
         return network
 
     @torch.no_grad()
     def set_member(self, i: int, network: nn.Module) -> None:
         """Take a member's weights and buffers from a network."""
-        for name, weight in network.named_parameters():
-            self.weights[_plain(name)][i].copy_(weight)
-        for name, value in network.named_buffers():
-            getattr(self, _plain(name))[i].copy_(value)
-        self._skeleton = (deepcopy(network),)
+        weights, buffers = dict(network.named_parameters()), dict(network.named_buffers())
+        for name in self._names[0]:
+            self.weights[_plain(name)][i].copy_(weights[name])
+        for name in self._names[1]:
+            getattr(self, _plain(name))[i].copy_(buffers[name])
+        self._keep(network)
 
     def train(self, mode: bool = True) -> "StackedNetwork":
         """Set the mode of the members."""
@@ -147,3 +163,33 @@ class LossOfEach(nn.Module):
             self.loss.real_target = value
         else:
             super().__setattr__(name, value)
+
+
+class PenaltyOfEach(Penalty):
+    """The mean of a penalty over S members that run as one network.
+
+    Args:
+        penalty: one that says what it is of several networks (:attr:`~lit_improved_gan.losses.Penalty.over_members`).
+        size: S.
+
+    Raises:
+        ValueError: it does not say so.
+    """
+
+    def __init__(self, penalty: Penalty, size: int) -> None:
+        super().__init__()
+        if penalty.over_members is None:
+            raise ValueError(
+                f"{type(penalty).__name__} does not say what it is of networks side by side: set its `over_members` to "
+                '"sum" or "mean", or train them one by one.'
+            )
+        self.penalty, self.size = penalty, size
+
+    def follow(self, network: nn.Module) -> None:
+        """Prepare for the members' weights."""
+        self.penalty.follow(network)
+
+    def forward(self, network: nn.Module, real: Tensor | None = None) -> Tensor:
+        """The mean of the members' terms."""
+        term: Tensor = self.penalty(network, real)
+        return term / self.size if self.penalty.over_members == "sum" else term

@@ -5,28 +5,42 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from torch import nn
 
 from lit_improved_gan import (
     DigitsDataModule,
     FeatureMatchingLoss,
+    HistoricalAveraging,
     MinibatchDiscrimination,
     MLPDiscriminator,
     MLPGenerator,
     NonSaturatingLoss,
     R1Penalty,
+    ReferenceBatch,
     ReleasedAdam,
     SideBySideGAN,
     SideBySideSemiSupervisedGAN,
+    SpectralNormLinear,
+    VirtualBatchNorm,
 )
+from lit_improved_gan.layers import convert_batch_norm
+from lit_improved_gan.losses import Penalty
 from lit_improved_gan.modules import GAN, SemiSupervisedGAN
 
 SEEDS = [3, 7, 8]
 UPDATES = 20
+BY_EXAMPLE: dict[str, Any] = {"minibatch_discrimination": None}  # with it and VBN rounding grows fivefold an update
+VBN = {"generator": {"norm": VirtualBatchNorm}, "discriminator": BY_EXAMPLE}
 
 
-def member(kind: type, seed: int, **options: Any) -> LightningModule:
+def member(
+    kind: type,
+    seed: int,
+    generator: dict[str, Any] | None = None,
+    discriminator: dict[str, Any] | None = None,
+    **options: Any,
+) -> LightningModule:
     """One seed's module, without noise in its networks."""
     seed_everything(seed, verbose=False)
     outputs = 10 if kind is SemiSupervisedGAN else 1
@@ -34,8 +48,10 @@ def member(kind: type, seed: int, **options: Any) -> LightningModule:
     loss = FeatureMatchingLoss() if kind is SemiSupervisedGAN else NonSaturatingLoss()
     lr = 3e-3 if kind is SemiSupervisedGAN else 1e-3  # minibatch discrimination makes more of a difference in rounding
     return kind(
-        MLPGenerator((1, 8, 8), hidden=(20, 20)),
-        MLPDiscriminator((1, 8, 8), outputs, (30, 20), 0.0, 0.0, minibatch_discrimination=layer),
+        MLPGenerator((1, 8, 8), hidden=(20, 20), **generator or {}),
+        MLPDiscriminator(
+            (1, 8, 8), outputs, (30, 20), 0.0, 0.0, **{"minibatch_discrimination": layer} | (discriminator or {})
+        ),
         loss,
         generator_optimizer=partial(ReleasedAdam, lr=lr),
         discriminator_optimizer=partial(ReleasedAdam, lr=lr),
@@ -44,33 +60,67 @@ def member(kind: type, seed: int, **options: Any) -> LightningModule:
     )
 
 
-def fit(module: LightningModule, data: DigitsDataModule) -> Trainer:
+class WithNorm(nn.Sequential):
+    """A discriminator with virtual batch normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 20), nn.BatchNorm1d(20), nn.LeakyReLU(), nn.Linear(20, 1))
+        convert_batch_norm(self)
+
+
+def fit(
+    module: LightningModule,
+    data: DigitsDataModule,
+    *callbacks: Callback,
+    steps: int = UPDATES,
+    precision: Any = "64-true",
+    **kwargs: Any,
+) -> Trainer:
     options: dict[str, Any] = dict.fromkeys(
         ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
     )
     trainer = Trainer(
-        max_steps=UPDATES // module.d_updates_per_batch,
+        max_steps=steps // module.d_updates_per_batch,
         max_epochs=-1,
         accelerator="cpu",
-        precision="64-true",
+        precision=precision,
         limit_val_batches=0,
+        callbacks=list(callbacks),
         **options,
     )
-    trainer.fit(module, data)
+    trainer.fit(module, data, **kwargs)
     return trainer
 
 
-@pytest.mark.parametrize("options", [{}, {"d_updates_per_batch": 2, "g_updates_per_batch": 2}])
+def penalties() -> dict[str, list[Penalty]]:
+    return {
+        "generator_penalties": [HistoricalAveraging(0.5)],
+        "discriminator_penalties": [HistoricalAveraging(0.3), R1Penalty(0.7)],
+    }
+
+
 @pytest.mark.parametrize(
     ("alone", "together"), [(SemiSupervisedGAN, SideBySideSemiSupervisedGAN), (GAN, SideBySideGAN)]
 )
-def test_members_follow_their_seeds_alone(alone, together, options) -> None:
+@pytest.mark.parametrize(
+    ("options", "with_reference"),
+    [
+        (dict, ()),
+        (lambda: {"d_updates_per_batch": 2, "g_updates_per_batch": 2}, ()),
+        (penalties, ()),
+        (lambda: VBN, ("generator",)),
+        (lambda: VBN | penalties() | {"g_updates_per_batch": 2}, ("generator",)),
+        (lambda: {"discriminator": {"layer": SpectralNormLinear, **BY_EXAMPLE}}, ()),
+    ],
+    ids=["plain", "two updates", "penalties", "VBN", "VBN and penalties", "spectral norm"],
+)
+def test_members_follow_their_seeds_alone(alone, together, options, with_reference) -> None:
     data = {"batch_size": 40, "labels_per_class": 3}
-    stacked = together([member(alone, seed, **options) for seed in SEEDS])
-    fit(stacked, DigitsDataModule(**data, seeds=SEEDS))
+    stacked = together([member(alone, seed, **options()) for seed in SEEDS])
+    fit(stacked, DigitsDataModule(**data, seeds=SEEDS), *map(ReferenceBatch, with_reference))
     for i, seed in enumerate(SEEDS):
-        single = member(alone, seed, **options)
-        fit(single, DigitsDataModule(**data))
+        single = member(alone, seed, **options())
+        fit(single, DigitsDataModule(**data), *map(ReferenceBatch, with_reference))
         for part in ("generator", "discriminator", "generator_average", "discriminator_average"):
             ours = getattr(stacked, part)
             found = (ours.network if part.endswith("average") else ours).member(i).state_dict()
@@ -121,10 +171,47 @@ def test_what_does_not_fit_is_refused() -> None:
         SideBySideGAN([members[0], other])
 
 
-def test_penalties_are_named() -> None:
-    members = [member(GAN, seed, discriminator_penalties=[R1Penalty(1.0)]) for seed in SEEDS]
-    with pytest.raises(ValueError, match="Found R1Penalty: train them one by one"):
+def test_a_penalty_that_does_not_say_what_it_is_of_members_is_named() -> None:
+    class Own(R1Penalty):
+        over_members = None
+
+    members = [member(GAN, seed, discriminator_penalties=[Own(1.0)]) for seed in SEEDS]
+    with pytest.raises(ValueError, match=r"^Own does not say .* or train them one by one"):
         SideBySideGAN(members)
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_a_reference_batch_is_saved_resumed_and_evaluated_with(tmp_path, network: str) -> None:
+    """In G, whose layers a config names, and in a D made of them by hand."""
+
+    def members() -> list[LightningModule]:
+        made = [member(GAN, seed, {"norm": VirtualBatchNorm} if network == "generator" else None) for seed in SEEDS]
+        for one in made if network == "discriminator" else []:
+            one.discriminator = WithNorm()
+            one.discriminator_average = type(one.discriminator_average)(one.discriminator, 0.01)
+        return made
+
+    def stacked() -> SideBySideGAN:
+        torch.manual_seed(0)
+        return SideBySideGAN(members())
+
+    def train(module: SideBySideGAN, **options: Any) -> Trainer:
+        data = DigitsDataModule(batch_size=40, seeds=SEEDS)
+        return fit(module, data, ReferenceBatch(network), precision="32-true", **options)  # as a checkpoint is loaded
+
+    whole, part, again = stacked(), stacked(), stacked()
+    train(whole)
+    assert getattr(whole, network).reference_input.number == 1
+    train(part, steps=UPDATES // 2).save_checkpoint(tmp_path / "part.ckpt")
+    train(again, ckpt_path=tmp_path / "part.ckpt")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    loaded = SideBySideGAN.load_from_checkpoint(tmp_path / "part.ckpt", members=members())
+    assert torch.equal(loaded.sample(6), part.sample(6))
+    for i in range(3):  # a member is a network of its own, with the reference batch
+        alone = getattr(part, network).member(i).eval()
+        x = torch.rand(3 * 4, *((100,) if network == "generator" else (1, 8, 8)))
+        torch.testing.assert_close(alone(x[4 * i :][:4]), getattr(part, network).eval()(x)[4 * i :][:4])
 
 
 def test_a_network_that_cannot_be_batched_is_named_before_training() -> None:

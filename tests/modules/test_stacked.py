@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lit_improved_gan import MinibatchDiscrimination, MLPDiscriminator, MLPGenerator
-from lit_improved_gan.layers import VirtualBatchNorm
+from lit_improved_gan.layers import VirtualBatchNorm, set_reference
 from lit_improved_gan.losses import FeatureMatchingLoss, SemiSupervisedLoss
 from lit_improved_gan.modules.stacked import LossOfEach, StackedNetwork
 
@@ -98,7 +98,9 @@ def test_what_cannot_be_stacked_is_refused() -> None:
         StackedNetwork([MLPGenerator(hidden=(5,)), MLPGenerator(hidden=(6,))])
     with pytest.raises(ValueError, match="one architecture"):
         StackedNetwork([])
-    with pytest.raises(ValueError, match="virtual batch normalisation"):
-        StackedNetwork([MLPGenerator(norm=VirtualBatchNorm)])
+    with_reference = MLPGenerator(norm=VirtualBatchNorm)
+    set_reference(with_reference, torch.rand(4, 100))
+    with pytest.raises(ValueError, match=r"one reference batch: .* Found one that is set"):
+        StackedNetwork([with_reference])
     with pytest.raises(ValueError, match="Found 3 rows"):
         StackedNetwork([MLPGenerator(), MLPGenerator()])(torch.rand(3, 100))
