@@ -49,14 +49,15 @@ def look(real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor, pairs: int 
         sure about, to 1 %; ``neighbour_accuracy``, see :func:`nearest_neighbour_accuracy`; ``missed`` and ``spread``,
         see :mod:`~lit_improved_gan.callbacks.collapse`.
     """
-    on_real, on_fake = d_real.float().sigmoid(), d_fake.float().sigmoid()
-    each = torch.cat([on_real, on_fake])
+    each = torch.stack([d_real, d_fake]).float().sigmoid()
+    means = each.mean(1)
+    right = torch.stack([each[0] > 0.5, each[1] < 0.5]).float().mean(1)
     compared = Distances.between(real[:pairs], fake[:pairs])
     return {
-        "d_real": on_real.mean(),
-        "d_fake": on_fake.mean(),
-        "accuracy_real": (on_real > 0.5).float().mean(),
-        "accuracy_fake": (on_fake < 0.5).float().mean(),
+        "d_real": means[0],
+        "d_fake": means[1],
+        "accuracy_real": right[0],
+        "accuracy_fake": right[1],
         "saturation": ((each < SATURATED) | (each > 1 - SATURATED)).float().mean(),
         "neighbour_accuracy": nearest_neighbour_accuracy(compared),
         "missed": missed_variety(compared),

@@ -131,7 +131,11 @@ class BalanceMonitor(Callback):
         with evaluating(*networks), untouched_noise(real.device):
             z = networks[0].prior(len(real), generator("balance", batches, device=real.device))
             fake = networks[0](z.to(real.dtype))
-            on_real, on_fake = (real_logit(DiscriminatorOutput.of(networks[1](x)).logits) for x in (real, fake))
+            if hasattr(pl_module, "discriminate"):  # in one pass, where it can be
+                outputs = pl_module.discriminate(real, fake)
+            else:
+                outputs = [DiscriminatorOutput.of(networks[1](samples)) for samples in (real, fake)]
+            on_real, on_fake = (real_logit(output.logits) for output in outputs)
         return look(real, fake, on_real, on_fake)
 
     def _words(self, state: State | Variety, batches: int) -> str:

@@ -14,13 +14,21 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     """Within it the networks are in eval mode; after it every part is in the mode that it was in."""
     modes = [(part, part.training) for network in networks for part in network.modules()]
     try:
-        for network in networks:
-            network.eval()
+        for part, _ in modes:
+            _set_mode(part, False)
         yield
     finally:
-        for part, training in modes:  # those that hold others come first, and most often set all that they hold
-            if part.training != training:
-                part.train(training)  # not the attribute alone: some parts hold networks that are not theirs by name
+        for part, training in modes:  # those that hold others come first
+            _set_mode(part, training)
+
+
+def _set_mode(part: nn.Module, training: bool) -> None:
+    if part.training == training:
+        return
+    if type(part).train is nn.Module.train:
+        vars(part)["training"] = training  # of this part alone; to set an attribute takes many times as long
+    else:
+        part.train(training)  # it may hold networks that are not its own by name
 
 
 def untouched_noise(device: torch.device) -> AbstractContextManager[None]:

@@ -122,7 +122,7 @@ def test_training_is_the_same_with_and_without_it(ring, make_trainer) -> None:
 
 @pytest.mark.parametrize(
     ("function", "old", "new"),
-    [(BalanceMonitor._look, ", untouched_noise(real.device)", ""), (evaluating, "part.train(training)", "pass")],
+    [(BalanceMonitor._look, ", untouched_noise(real.device)", ""), (evaluating, "_set_mode(part, training)", "pass")],
 )
 def test_it_would_be_touched_otherwise(ring, make_trainer, monkeypatch, function, old: str, new: str) -> None:
     plant(monkeypatch, function, old, new)
@@ -134,9 +134,13 @@ def test_it_would_be_touched_otherwise(ring, make_trainer, monkeypatch, function
 
 
 class Scripted(PointDiscriminator):
-    """Says what it is told of real and of generated points, in turn."""
+    """Says what it is told of real and of generated points, each with a pass of its own."""
 
     answers: tuple[float, float] = (0.0, 0.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.independent_examples = False
 
     def forward(self, x):
         if not self.training:
@@ -307,6 +311,35 @@ def test_a_foreign_module_with_one_optimizer(foreign, loader, make_trainer) -> N
     assert len(monitor.window.looks) == 3
     assert monitor.window.looks[0]["d_gradient"] > 0
     assert "g_gradient" not in monitor.window.looks[0]  # its loss has none
+
+
+def test_one_pass_of_d_and_two_say_the_same(ring, make_trainer) -> None:
+    """Where D treats every example on its own there is one; of members side by side each has its part of both."""
+    passes: list[int] = []
+
+    class Watch(PointDiscriminator):
+        def forward(self, x):
+            if not self.training:
+                passes.append(len(x))
+            return super().forward(x)
+
+    def looks(apart: bool, seeds: list[int]) -> list[dict[str, float]]:
+        members = []
+        for seed in seeds:
+            seed_everything(seed, verbose=False)
+            members.append(GAN(PointGenerator(), Watch(), seed=seed))
+            members[-1].discriminator.independent_examples = not apart
+        module = members[0] if len(members) == 1 else SideBySideGAN(members)
+        data = RingDataModule(batch_size=200, num_points=1000, std=0.1, seeds=seeds if len(seeds) > 1 else None)
+        monitor = BalanceMonitor(every_n_batches=1)
+        make_trainer(monitor).fit(module, data)
+        return list(monitor.window.looks)
+
+    for seeds in ([0], [0, 1]):
+        together, apart = looks(False, seeds), looks(True, seeds)
+        for a, b in zip(together, apart, strict=True):
+            assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
+    assert max(passes) == 400
 
 
 def test_several_updates_share_a_batch(ring, make_trainer) -> None:

@@ -1,5 +1,7 @@
 """A look at a module in training leaves it as it was."""
 
+from typing import Any
+
 import pytest
 import torch
 from helpers.mutate import plant
@@ -7,6 +9,7 @@ from lightning.pytorch import Trainer
 from torch import nn
 
 from lit_improved_gan import GAN, BalanceMonitor, DigitsDataModule, MLPDiscriminator, MLPGenerator, SideBySideGAN
+from lit_improved_gan.callbacks import untouched
 from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
 from lit_improved_gan.modules.stacked import StackedNetwork
 
@@ -17,9 +20,22 @@ def network() -> nn.Sequential:
     return made
 
 
+class Holds(nn.Module):
+    """Has a ``train`` of its own, and a frozen part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = network()
+
+    def train(self, mode: bool = True) -> "Holds":
+        return super().train(mode)
+
+
 def check() -> None:
-    first, second = network(), StackedNetwork([network(), network()])
+    first, second = nn.Sequential(network(), Holds()), StackedNetwork([network(), network()])
+    first[1].inner[1][1].eval()
     modes = [part.training for part in first.modules()]
+    assert modes.count(False) == 2
     with evaluating(first, second):
         assert not any(part.training for part in (*first.modules(), *second._skeleton[0].modules()))
     assert [part.training for part in first.modules()] == modes
@@ -40,10 +56,18 @@ def test_after_an_error_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("part.train(training)", "part.training = training"), ("network.eval()", "pass")]
+    ("function", "old", "new"),
+    [
+        (untouched._set_mode, "part.train(training)", "part.training = training"),
+        (untouched._set_mode, "if type(part).train is nn.Module.train", "if True"),
+        (untouched._set_mode, 'vars(part)["training"] = training', "pass"),
+        (evaluating, "_set_mode(part, False)", "pass"),
+        (evaluating, "_set_mode(part, training)", "pass"),
+        (evaluating, "for part, training in modes:", "for part, training in [m for m in modes if m[1]]:"),
+    ],
 )
-def test_planted_errors_are_found(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
-    plant(monkeypatch, evaluating, old, new)
+def test_planted_errors_are_found(monkeypatch: pytest.MonkeyPatch, function: Any, old: str, new: str) -> None:
+    plant(monkeypatch, function, old, new)
     with pytest.raises(AssertionError):
         check()
 
