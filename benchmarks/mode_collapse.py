@@ -19,7 +19,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,6 @@ def overlay(name: str) -> Path:
 
 def run(experiment: str, row: str, seeds: list[int], steps: int | None) -> list[dict[str, Any]]:
     """The runs of these seeds, side by side where there are several."""
-    start = time.perf_counter()
     arguments = [part for name in ROWS[row] for part in ("--config", str(overlay(name)))]
     arguments += ["--seeds", str(seeds)] if len(seeds) > 1 else ["--seed_everything", str(seeds[0])]
     if steps is not None:
@@ -67,11 +65,11 @@ def run(experiment: str, row: str, seeds: list[int], steps: int | None) -> list[
             arguments += [f"--model.{player}_scheduler.start={steps // 2}", f"--model.{player}_scheduler.end={steps}"]
     with tempfile.TemporaryDirectory() as folder:
         found = measure(f"{experiment}_gan.yaml", *arguments, f"--runs={folder}")
-    seconds = round((time.perf_counter() - start) / len(seeds), 1)
+    seconds = round(found["processor_seconds"] / len(seeds), 1)
     nulls = {name: value for name, value in found.items() if name.startswith(("real_", "noise_"))}
     names = [*MEASURES, "modes_ungated", "kl_ungated"]
     return [
-        {"experiment": experiment, "row": row, "seed": seed, "seconds": seconds, "null": nulls}
+        {"experiment": experiment, "row": row, "seed": seed, "processor_seconds": seconds, "null": nulls}
         | {name: found[f"{name}_seed{seed}" if len(seeds) > 1 else name] for name in names}
         for seed in seeds
     ]
