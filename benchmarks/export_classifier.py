@@ -1,9 +1,11 @@
-"""Put a trained classifier into the package: python benchmarks/export_classifier.py CHECKPOINT.
+"""Put a trained classifier into the package.
+
+    python benchmarks/export_classifier.py CHECKPOINT
 
 Keeps what ``lit_improved_gan.metrics.load_classifier`` reads: the averaged weights and how to build the network.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -13,8 +15,10 @@ import lit_improved_gan.metrics as home
 PREFIX = "average.network."
 
 
-def main(checkpoint: str) -> None:
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    state = torch.load(parser.parse_args().checkpoint, map_location="cpu", weights_only=True)
     kept = {
         "state_dict": {key: value for key, value in state["state_dict"].items() if key.startswith(PREFIX)},
         "hyper_parameters": {"network": state["hyper_parameters"]["network"]},
@@ -25,4 +29,4 @@ def main(checkpoint: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

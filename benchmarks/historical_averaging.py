@@ -7,6 +7,7 @@ V(x, y) = (f(x) - 1)(y - 1), f(x) = x for x < 0 and x^2 otherwise; x minimises a
 equilibrium is (1, 1). Writes benchmarks/results/historical_averaging.json and .png.
 """
 
+import argparse
 import json
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def play(weight: float) -> list[tuple[float, float]]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     folder = Path(__file__).parent / "results"
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.2))
     record = {"command": "python benchmarks/historical_averaging.py", "rate": RATE, "start": START}

@@ -1,4 +1,6 @@
-"""How sure the bundled classifier of digits should be before it counts a sample: python benchmarks/judge_confidence.py.
+"""How sure the bundled classifier of digits should be before it counts a sample.
+
+    python benchmarks/judge_confidence.py
 
 A classifier that was stopped early is right more often than its probabilities say. On the digits that
 configs/digits_classifier.yaml held out, finds the temperature at which they say what they should (the least
@@ -7,6 +9,7 @@ Prints what passes that and 0.9 of real stacks of three digits and of uniform no
 benchmarks/results/judge_confidence.json.
 """
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     seed_everything(0, verbose=False)  # the seed of the configuration: the same digits are held out
     data, stacks = DigitsDataModule(val_size=200), StackedDigitsDataModule()
     data.setup()

@@ -20,6 +20,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ BATCH, BATCHES = 32, 30  # of all processes together
 
 Case = dict[str, Any]
 TOGETHER = "all of the paper's"
+PATIENCE = timedelta(minutes=2)  # of a process, where another has failed or does not make the same calls
 
 
 def no_norm(width: int) -> nn.Module:
@@ -209,7 +211,8 @@ def process(rank: int, world: int, folder: Path, quick: bool, *more: Callback) -
     """One of several processes: train its cases, and leave the results."""
     if world > 1:
         os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}  # as a launcher would
-        dist.init_process_group("gloo", f"file://{folder / f'store{world}'}", rank=rank, world_size=world)
+        store = f"file://{folder / f'store{world}'}"
+        dist.init_process_group("gloo", store, rank=rank, world_size=world, timeout=PATIENCE)
     found = {
         (experiment, name): train(experiment, CASES[name], world, folder, *more)
         for experiment in MODULES

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import expect
 from PIL import Image
 
 from lit_improved_gan import DigitsDataModule
@@ -63,15 +64,6 @@ def others(tmp_path, digits) -> Path:
 def value(result, name: str = "fid_digits") -> float:
     assert result.status == 0, result.err
     return float(result.out.split(f"{name}: ")[1].splitlines()[0])
-
-
-def expect(result, *words: str) -> None:
-    assert result.status == 2, result.out + result.err
-    assert "Traceback" not in result.err
-    assert result.err.count("error: ") == 1
-    message = result.err.split("error: ", 1)[1]
-    for word in words:
-        assert word in message, message
 
 
 def frechet(x: np.ndarray, y: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import SMALL
+from helpers import SMALL, expect
 
 FIT = ("fit", "-c", "configs/digits.yaml", *SMALL)
 # in float64, and without the noise inside the networks, which is drawn for all members at once
@@ -118,14 +118,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(run, tmp_path) -> None:
     losses = [[(row["step"], row["train/d_loss"]) for row in rows if row["train/d_loss"]] for rows in logged]
     assert losses[0] == losses[1]
     assert len(losses[0]) == 6
-
-
-def expect(result, *words: str) -> None:
-    assert result.status == 2, result.out + result.err
-    assert "Traceback" not in result.err
-    message = result.err.split("error: ", 1)[1]
-    for word in words:
-        assert word in message, message
 
 
 LIST = "--seeds should be a list of two seeds or more"
