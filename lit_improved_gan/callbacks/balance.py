@@ -28,8 +28,8 @@ def nearest_neighbour_accuracy(samples: Distances) -> Tensor:
 
     Source: Lopez-Paz and Oquab 2017 (arXiv:1610.06545); as a measure of GANs, Xu et al. 2018 (arXiv:1806.07755).
     """
-    real_right = samples.nearest_other("real") <= samples.across.amin(1)
-    fake_right = samples.nearest_other("fake") < samples.across.amin(0)
+    real_right = samples.nearest_real <= samples.across.amin(1)
+    fake_right = samples.nearest_fake < samples.across.amin(0)
     return torch.cat([real_right, fake_right]).float().mean()
 
 

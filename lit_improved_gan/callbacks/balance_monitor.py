@@ -94,21 +94,23 @@ class BalanceMonitor(Callback):
             raise TypeError(f"BalanceMonitor needs a `discriminator` of {name}. Found none.")
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
-        """Note the norm of a player's gradient where a look is due after this batch."""
-        if (batches_done(trainer, pl_module) + 1) % self.every_n_batches:
+        """Note the norm of a player's gradient where a look is due after this batch, unless the module does."""
+        if hasattr(pl_module, "gradient_norms") or (batches_done(trainer, pl_module) + 1) % self.every_n_batches:
             return
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         for player in ("discriminator", "generator"):
             weights = [p for p in getattr(pl_module, player).parameters() if id(p) in held and p.grad is not None]
             if weights:
-                self._norms[f"{player[0]}_gradient"] = get_total_norm([p.grad.detach() for p in weights])
+                self._norms[player] = get_total_norm([p.grad.detach() for p in weights])
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Look where it is due, and say what has begun."""
         batches = batches_done(trainer, pl_module)
         if batches % self.every_n_batches:
             return
-        found = self._look(pl_module, batch, batches) | self._norms
+        found = self._look(pl_module, batch, batches)
+        for player, norm in getattr(pl_module, "gradient_norms", self._norms).items():
+            found[f"{player[0]}_gradient"] = norm
         together = trainer.strategy.reduce(torch.stack([value.float() for value in found.values()]), reduce_op="mean")
         values = dict(zip(found, together.tolist(), strict=True))
         if values.keys() >= {"d_gradient", "g_gradient"}:

@@ -45,7 +45,7 @@ def missed_variety(samples: Distances) -> Tensor:
     """
     n = len(samples.real)
     any_other = samples.real.sum() / (n * (n - 1))
-    nearest = samples.nearest_other("real").mean()
+    nearest = samples.nearest_real.mean()
     missed = samples.across.amin(1).mean()
     return torch.where(any_other > nearest, (missed - nearest) / (any_other - nearest), torch.nan)
 

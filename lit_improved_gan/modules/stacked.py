@@ -39,8 +39,8 @@ class StackedNetwork(nn.Module):
             raise ValueError("Networks that run side by side should be of one architecture. Found different ones.")
         if any(isinstance(part, ReferenceInput) and part.number for part in networks[0].modules()):
             raise ValueError(
-                "Networks that run side by side have one reference batch: set it when they are one, by "
-                "set_reference(network, batch) or the ReferenceBatch callback. Found one that is set."
+                "Networks that run side by side have one reference batch: set it when they are one, by the "
+                "ReferenceBatch callback or reference_input.set(batch). Found one that is set."
             )
         self.size = len(networks)
         self._keep(networks[0])

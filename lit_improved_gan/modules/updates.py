@@ -37,6 +37,7 @@ class UpdatingModule(CountingModule):
         discriminator_clip: largest norm of D's gradient, above which it is scaled down; ``None``: any.
         generator_clip: the same of G's.
         cuda_graphs: whether the computation of a gradient is captured once and replayed.
+        gradient_norms: those of the last update of each player, before clipping.
         recover: called where training diverged, with the error; it puts an earlier state back, or raises. ``None``: the
             error is raised.
     """
@@ -49,6 +50,7 @@ class UpdatingModule(CountingModule):
     def __init__(self, seed: int | None) -> None:
         super().__init__(seed)
         self._loss = torch.zeros(())
+        self.gradient_norms: dict[str, Tensor] = {}
         self._unread: list[_Seen] = []
         self._captured: dict[str, CapturedGradient] = {}
 
@@ -110,6 +112,7 @@ class UpdatingModule(CountingModule):
         player = PLAYERS[optimizers.index(optimizer)]
         weights = [p for group in optimizer.param_groups for p in group["params"]]
         norm = get_total_norm([p.grad for p in weights if p.grad is not None])
+        self.gradient_norms[player] = norm
         limit = getattr(self, f"{player}_clip")
         if limit is not None:
             clip_grads_with_norm_(weights, limit, norm)
