@@ -28,10 +28,10 @@ def test_neighbours_against_the_transcription() -> None:
 @pytest.mark.parametrize(
     ("function", "old", "new"),
     [
-        (Distances.nearest_other, ".fill_diagonal_(torch.inf)", ""),
+        (Distances.between, ".fill_diagonal_(torch.inf)", ""),
         (Distances.between, "flatten(1)", "sum(2)"),
         (Distances.between, "cdist(g, g)", "cdist(x, x)"),
-        (nearest_neighbour_accuracy, '("fake")', '("real")'),
+        (nearest_neighbour_accuracy, "nearest_fake", "nearest_real"),
         (nearest_neighbour_accuracy, "across.amin(0)", "across.amin(1)"),
         (nearest_neighbour_accuracy, "<=", ">="),
     ],
