@@ -13,7 +13,9 @@ from torch.optim import Optimizer
 from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.balance import BalanceWindow, State, look
 from lit_improved_gan.callbacks.collapse import CollapseWindow, Variety
+from lit_improved_gan.callbacks.rates import scale_rates
 from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
+from lit_improved_gan.checks import check_positive
 from lit_improved_gan.losses import real_logit
 from lit_improved_gan.seeding import generator
 from lit_improved_gan.types import DiscriminatorOutput, Prior
@@ -21,6 +23,7 @@ from lit_improved_gan.types import DiscriminatorOutput, Prior
 __all__ = ["BalanceMonitor"]
 
 _CODE: dict[State, float] = {"too weak": -1.0, "balanced": 0.0, "too strong": 1.0}
+_AHEAD: dict[State, str] = {"too strong": "discriminator", "too weak": "generator"}
 
 
 class BalanceMonitor(Callback):
@@ -40,6 +43,9 @@ class BalanceMonitor(Callback):
     ``global_step`` to count training batches. A training batch is a dict with ``unlabelled`` or ``labelled`` samples,
     samples, or (samples, labels). Seeds side by side are watched together.
 
+    It only watches, unless it is given ``slow_down``: then, while D is too strong, D's learning rates are that much
+    smaller, and while D is too weak, G's.
+
     Args:
         every_n_batches: training batches between two looks, >= 1.
         patience: looks that decide together, >= 1.
@@ -49,13 +55,15 @@ class BalanceMonitor(Callback):
         missed: :func:`~lit_improved_gan.callbacks.collapse.missed_variety` from which on G collapses, in (0, 1), if its
             samples lie close together.
         spread: :func:`~lit_improved_gan.callbacks.collapse.spread` up to which they do, > 0.
+        slow_down: factor of the learning rates of the player that is ahead, in (0, 1); ``None``: they are left alone.
 
     Attributes:
         events: (training batch, state) of each change: ``"too strong"``, ``"too weak"``, or back, ``"balanced"``;
             ``"collapsing"``, or back, ``"varied"``.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range; before training: ``slow_down`` is given and a player has no
+            optimizer of its own.
         TypeError: in ``setup``: the module has no such networks.
     """
 
@@ -68,6 +76,7 @@ class BalanceMonitor(Callback):
         differ: float = 0.85,
         missed: float = 0.5,
         spread: float = 0.9,
+        slow_down: float | None = None,
     ) -> None:
         for name, value in [("every_n_batches", every_n_batches), ("patience", patience)]:
             if value < 1:
@@ -77,12 +86,14 @@ class BalanceMonitor(Callback):
                 raise ValueError(f"Parameter `{name}` of BalanceMonitor should be in (0.5, 1). Found {name}={share}.")
         if not 0 < missed < 1:
             raise ValueError(f"Parameter `missed` of BalanceMonitor should be in (0, 1). Found missed={missed}.")
-        if not spread > 0:
-            raise ValueError(f"Parameter `spread` of BalanceMonitor should be above 0. Found spread={spread}.")
+        check_positive("BalanceMonitor", spread=spread)
+        if slow_down is not None and not 0 < slow_down < 1:
+            raise ValueError(f"Parameter `slow_down` of BalanceMonitor should be in (0, 1). Found {slow_down=}.")
         self.every_n_batches = every_n_batches
         self.window = BalanceWindow(patience, strong, weak, differ)
         self.collapse = CollapseWindow(patience, missed, spread)
         self.events: list[tuple[int, State | Variety]] = []
+        self.slow_down, self._slowed = slow_down, ""
         self._norms: dict[str, Tensor] = {}
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
@@ -92,6 +103,12 @@ class BalanceMonitor(Callback):
             raise TypeError(f"BalanceMonitor needs a `generator` with prior(n, generator) of {name}. Found none.")
         if not callable(getattr(pl_module, "discriminator", None)):
             raise TypeError(f"BalanceMonitor needs a `discriminator` of {name}. Found none.")
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Check that there are learning rates to change, where that is asked for."""
+        if self.slow_down is not None:
+            for player in _AHEAD.values():
+                _optimizer(trainer, pl_module, player)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
         """Note the norm of a player's gradient where a look is due after this batch, unless the module does."""
@@ -125,6 +142,17 @@ class BalanceMonitor(Callback):
                 self.events.append((batches, state))
                 if state not in ("balanced", "varied"):
                     rank_zero_warn(self._words(state, batches))
+        if self.slow_down is not None:
+            self._slow(trainer, pl_module, _AHEAD.get(strength, ""), self.slow_down)
+
+    def _slow(self, trainer: Trainer, pl_module: Any, player: str, factor: float) -> None:
+        """Make the learning rates of this player smaller, and those of the one before as they were; "": of none."""
+        if player == self._slowed:
+            return
+        for one, by in ((self._slowed, 1 / factor), (player, factor)):
+            if one:
+                scale_rates(trainer, _optimizer(trainer, pl_module, one), by)
+        self._slowed = player
 
     @torch.no_grad()
     def _look(self, pl_module: Any, batch: Any, batches: int) -> dict[str, Tensor]:
@@ -167,13 +195,26 @@ class BalanceMonitor(Callback):
     def state_dict(self) -> dict[str, Any]:
         """The last looks and the events."""
         windows = {"window": self.window.state_dict(), "collapse": self.collapse.state_dict()}
-        return windows | {"events": self.events}
+        return windows | {"events": self.events, "slowed": self._slowed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the checkpoint's."""
         self.window.load_state_dict(state_dict["window"])
         self.collapse.load_state_dict(state_dict["collapse"])
         self.events = list(state_dict["events"])
+        self._slowed = state_dict.get("slowed", "")
+
+
+def _optimizer(trainer: Trainer, pl_module: Any, player: str) -> Optimizer:
+    """The optimizer of a player's weights alone."""
+    weights = {id(p) for p in getattr(pl_module, player).parameters()}
+    for optimizer in trainer.optimizers:
+        if {id(p) for group in optimizer.param_groups for p in group["params"]} <= weights:
+            return optimizer
+    raise ValueError(
+        f"Parameter `slow_down` of BalanceMonitor needs an optimizer of the {player} alone. Found none in "
+        f"{type(pl_module).__name__}: leave slow_down out."
+    )
 
 
 def _real(batch: Any, updates: int) -> Tensor:

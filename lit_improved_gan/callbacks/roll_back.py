@@ -1,12 +1,12 @@
 """A run that diverges goes on from its last good state, with smaller learning rates."""
 
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
+from lit_improved_gan.callbacks.rates import scale_rates
 from lit_improved_gan.types import DivergedError
 
 __all__ = ["RollBack"]
@@ -103,23 +103,10 @@ class RollBack(Callback):
         for optimizer, state in zip(trainer.optimizers, self._kept["optimizers"], strict=True):
             now = optimizer.state_dict()["param_groups"]  # learning rates go on
             optimizer.load_state_dict({"state": deepcopy(state), "param_groups": now})
-            for group in optimizer.param_groups:
-                for name in group.keys() & {"lr", "initial_lr"}:
-                    group[name] *= self.factor
-        for config in trainer.lr_scheduler_configs:
-            for schedule in _all(config.scheduler):
-                schedule.base_lrs = [rate * self.factor for rate in schedule.base_lrs]
+            scale_rates(trainer, optimizer, self.factor)
         batch = self._kept["batch"]
         rates = ", ".join(f"{optimizer.param_groups[0]['lr']:.3g}" for optimizer in trainer.optimizers)
         rank_zero_warn(
             f"{error.what}. Training goes on from the state after batch {batch} with the learning rates of both "
             f"players times {self.factor:g}, now {rates} (time {self._kept['rollbacks']} of {self.max_rollbacks})."
         )
-
-
-def _all(schedule: Any) -> Iterator[Any]:
-    """A schedule and those it is made of."""
-    if hasattr(schedule, "base_lrs"):
-        yield schedule
-    for part in getattr(schedule, "_schedulers", ()):
-        yield from _all(part)

@@ -13,6 +13,7 @@ from lit_improved_gan.modules.average import AveragedNetwork
 from lit_improved_gan.modules.batches import check_batch, deal, named_streams
 from lit_improved_gan.modules.captured import check_capture
 from lit_improved_gan.modules.counting import count
+from lit_improved_gan.modules.driver import ask_the_runtime
 from lit_improved_gan.modules.hparams import save_plain_hyperparameters
 from lit_improved_gan.modules.noise import NoisyModule
 from lit_improved_gan.modules.preparation import (
@@ -205,6 +206,7 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
 
     def on_fit_start(self) -> None:
         """Check that what is to be captured can be."""
+        ask_the_runtime()
         if self.cuda_graphs:
             check_capture(self)
 

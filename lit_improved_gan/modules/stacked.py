@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.utils._pytree import tree_map
 
-from lit_improved_gan.layers.reference_input import ReferenceInput
 from lit_improved_gan.losses import Penalty
 
 __all__ = ["LossOfEach", "PenaltyOfEach", "StackedNetwork"]
@@ -37,7 +36,7 @@ class StackedNetwork(nn.Module):
         shapes = [{name: value.shape for name, value in network.state_dict().items()} for network in networks]
         if not shapes or any(other != shapes[0] for other in shapes[1:]):
             raise ValueError("Networks that run side by side should be of one architecture. Found different ones.")
-        if any(isinstance(part, ReferenceInput) and part.number for part in networks[0].modules()):
+        if getattr(_reference_input(networks[0]), "number", 0):
             raise ValueError(
                 "Networks that run side by side have one reference batch: set it when they are one, by the "
                 "ReferenceBatch callback or reference_input.set(batch). Found one that is set."
@@ -55,8 +54,8 @@ class StackedNetwork(nn.Module):
     def _keep(self, network: nn.Module) -> None:
         """Keep a copy that is run with each member's weights, and has the reference input of all."""
         self._skeleton = (deepcopy(network),)  # in a tuple, so that it is no submodule
-        held = getattr(self._skeleton[0], "reference_input", None)
-        if isinstance(held, ReferenceInput):
+        held = _reference_input(self._skeleton[0])
+        if held is not None:
             held.kept = False
             self.reference_input = held
 
@@ -101,7 +100,7 @@ class StackedNetwork(nn.Module):
         state = {name: self.weights[_plain(name)][i] for name in self._names[0]}
         state |= {name: getattr(self, _plain(name))[i] for name in self._names[1]}
         network.load_state_dict(network.state_dict() | state)  # the reference batch is there already
-        if isinstance(held := getattr(network, "reference_input", None), ReferenceInput):
+        if (held := _reference_input(network)) is not None:
             held.kept = True
         return network
 
@@ -128,6 +127,11 @@ class StackedNetwork(nn.Module):
         if name == "independent_examples":  # what a member says of itself
             return getattr(self._skeleton[0], name)
         return super().__getattr__(name)
+
+
+def _reference_input(network: nn.Module) -> Any:
+    """Where a network with virtual batch normalisation keeps its reference batch, or ``None``."""
+    return getattr(network, "reference_input", None)
 
 
 def _plain(name: str) -> str:
