@@ -11,7 +11,7 @@ from torch import Tensor
 from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.numbered_samples import check_samples, numbered_samples
 from lit_improved_gan.callbacks.untouched import untouched_noise
-from lit_improved_gan.metrics import GaussianModes, ModeCoverage, ModeJudge
+from lit_improved_gan.metrics import GaussianModes, ModeCoverage, ModeJudge, SupportSize, distance_of_share
 from lit_improved_gan.seeding import generator, mix, permutation
 
 __all__ = ["ModeCoverageMonitor"]
@@ -24,7 +24,9 @@ class ModeCoverageMonitor(Callback):
 
     Logs what :class:`~lit_improved_gan.metrics.ModeCoverage` returns, ``modes``, ``quality``, ``kl`` and so on, under
     ``val/`` every so many training batches and under ``test/`` at the end; and, as a scale for them, the same of real
-    samples, ``real_modes``, and of noise that is uniform over the data's range, ``noise_modes``. Of seeds side by side
+    samples, ``real_modes``, and of noise that is uniform over the data's range, ``noise_modes``. Beside them is
+    ``support``, how many different samples the first 1,000 say that there are by coinciding pairs, see
+    :class:`~lit_improved_gan.metrics.SupportSize`: it needs no judge, and is 1,000 for real ones. Of seeds side by side
     each is measured, ``modes_seed3``, and their mean. The same samples, split over the processes, are judged each time;
     the state of training's noise is untouched.
 
@@ -62,6 +64,7 @@ class ModeCoverageMonitor(Callback):
                 raise ValueError(f"Parameter `{name}` of ModeCoverageMonitor should be {least} or more. Found {value}.")
         self.judge, self.num_samples, self.seed = judge, num_samples, seed
         self.every_n_batches, self.val_samples = every_n_batches, val_samples
+        self._within = 0.0
         self._null: dict[int, dict[str, float]] = {}
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -84,6 +87,7 @@ class ModeCoverageMonitor(Callback):
             self.judge = GaussianModes(data.centres, data.std)
         self._null.clear()
         self.judge.cpu()(_real(data, 2))
+        self._within = distance_of_share(_real(data, -_PART))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
         """Judge ``val_samples`` samples where it is due."""
@@ -143,17 +147,19 @@ class ModeCoverageMonitor(Callback):
             yield images
 
     def _coverage(self, parts: Any) -> dict[str, float]:
-        metric = ModeCoverage(self._judge.num_modes)
-        for part in parts:
-            modes, passed = self._judge(part)
-            metric.to(part.device).update(modes, passed)
-        return {name: float(value) for name, value in metric.compute().items()}
+        coverage, support = ModeCoverage(self._judge.num_modes), SupportSize(self._within)
+        for i, part in enumerate(parts):
+            coverage.to(part.device).update(*self._judge(part))
+            if i == 0:
+                support.to(part.device).update(part)
+        return {name: float(value) for name, value in (coverage.compute() | support.compute()).items()}
 
 
 def _real(data: Any, n: int) -> Tensor:
-    """``n`` real training samples, as the generator makes them; all where there are fewer."""
+    """``n`` real training samples, as the generator makes them; of -n, n others. All where there are fewer."""
     images: Tensor = data.real_images("train")
-    images = images[permutation(len(images), "real samples")[:n]]
+    rows = permutation(len(images), "real samples")
+    images = images[rows[:n] if n >= 0 else rows[n:]]
     return images.float().div(127.5).sub(1) if images.dtype == torch.uint8 else images
 
 

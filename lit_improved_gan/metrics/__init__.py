@@ -14,6 +14,7 @@ from lit_improved_gan.metrics.network_features import NetworkFeatures
 from lit_improved_gan.metrics.precision_recall import PrecisionRecall, precision_recall_density_coverage
 from lit_improved_gan.metrics.real_statistics import RealStatistics, cache_folder, content_of
 from lit_improved_gan.metrics.small_classifier import SmallClassifier, load_classifier
+from lit_improved_gan.metrics.support_size import SupportSize, distance_of_share
 
 __all__ = [
     "ClassifiedModes",
@@ -31,8 +32,10 @@ __all__ = [
     "PrecisionRecall",
     "RealStatistics",
     "SmallClassifier",
+    "SupportSize",
     "cache_folder",
     "content_of",
+    "distance_of_share",
     "divergence_from_uniform",
     "frechet_distance",
     "load_classifier",

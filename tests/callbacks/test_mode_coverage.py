@@ -26,6 +26,8 @@ from lit_improved_gan import (
     SideBySideGAN,
     StackedDigitsDataModule,
 )
+from lit_improved_gan.metrics import SupportSize, distance_of_share
+from lit_improved_gan.seeding import permutation
 
 NAMES = ("modes", "quality", "kl", "modes_ungated", "kl_ungated")
 
@@ -61,6 +63,11 @@ def test_values_are_those_of_the_modules_samples(ring, make_trainer, tmp_path) -
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert found["test/real_modes"] == 8
     assert found["test/real_quality"] > 0.97
+    assert found["test/real_support"] == pytest.approx(1000, rel=0.25)
+    rows = permutation(len(ring.real_images("train")), "real samples")[-1000:]
+    support = SupportSize(distance_of_share(ring.real_images("train")[rows]))
+    support.update(module.sample(1500, seed=3)[:1000])
+    assert found["test/support"] == pytest.approx(float(support.compute()["support"]))
     assert found["test/noise_quality"] < 0.6
     assert found.keys() >= {f"test/{row}_{name}" for row in ("real", "noise") for name in NAMES}
 
