@@ -82,6 +82,7 @@ _HOME = {
         "NetworkFeatures",
         "PrecisionRecall",
         "SmallClassifier",
+        "SupportSize",
     ],
     "modules": [
         "AdversarialModule",
@@ -98,6 +99,7 @@ _HOME = {
         "MLPGenerator",
         "PointDiscriminator",
         "PointGenerator",
+        "StridedDiscriminator",
         "TappedDiscriminator",
     ],
     "optim": ["LinearDecay", "ReleasedAdam"],

@@ -4,6 +4,7 @@ from lit_improved_gan.networks.convnet import ConvDiscriminator, ConvGenerator
 from lit_improved_gan.networks.mlp import MLPDiscriminator, MLPGenerator
 from lit_improved_gan.networks.packing import pack, unpack
 from lit_improved_gan.networks.points import PointDiscriminator, PointGenerator
+from lit_improved_gan.networks.strided import StridedDiscriminator
 from lit_improved_gan.networks.tapped import TappedDiscriminator
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MLPGenerator",
     "PointDiscriminator",
     "PointGenerator",
+    "StridedDiscriminator",
     "TappedDiscriminator",
     "pack",
     "unpack",
