@@ -266,3 +266,14 @@ def test_the_monitors_thresholds_are_those_of_the_page() -> None:
     assert f"D is right about {window.weak:.0%} or fewer, while {window.differ:.0%} or more".replace("%", " %") in text
     assert f"missed variety is {collapse.missed} or more" in text
     assert f"at most {collapse.spread} times as far apart" in text
+
+
+def test_what_slowing_down_changes_is_the_committed_result() -> None:
+    runs = json.loads((RESULTS / "slow_down.json").read_text())["runs"]
+    text = (ROOT / "docs" / "monitors.md").read_text()
+    for slow_down, name in [(None, "none"), (0.1, "0.1")]:
+        own = [run for run in runs if run["slow_down"] == slow_down]
+        modes = sorted(run["modes"] for run in own)
+        share = mean(run["too strong"] for run in own)
+        each = ", ".join(map(str, modes))
+        assert f"| {name} | {mean(modes):.1f} +- {stdev(modes):.1f} | {each} | {100 * share:.0f} % |" in text
