@@ -50,7 +50,11 @@ def _run(config: str, *arguments: str) -> tuple[str, float]:
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         assert process.stdout is not None  # it is a pipe
-        text = process.stdout.read()
+        try:
+            text = process.stdout.read()
+        except BaseException:
+            process.kill()
+            raise
         _, status, used = os.wait4(process.pid, 0)
         process.stdout.close()
         process.returncode = os.waitstatus_to_exitcode(status)

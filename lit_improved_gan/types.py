@@ -15,6 +15,7 @@ __all__ = [
     "OptimizerFactory",
     "Prior",
     "SchedulerFactory",
+    "TwoPlayers",
 ]
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -79,4 +80,21 @@ class Prior(Protocol):
 
     def prior(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw ``(n, latent_size)`` noise from ``generator``, on the generator's device."""
+        ...
+
+
+@runtime_checkable
+class TwoPlayers(Protocol):
+    """A module that says of its players what others would have to find out again.
+
+    Attributes:
+        d_updates: updates of D so far.
+        gradient_norms: of the last update of ``"discriminator"`` and ``"generator"``.
+    """
+
+    d_updates: int
+    gradient_norms: dict[str, Tensor]
+
+    def discriminate(self, *groups: Tensor) -> list[DiscriminatorOutput]:
+        """D's output for each group of samples."""
         ...

@@ -13,12 +13,12 @@ from torch.optim import Optimizer
 from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.balance import BalanceWindow, State, look
 from lit_improved_gan.callbacks.collapse import CollapseWindow, Variety
-from lit_improved_gan.callbacks.rates import scale_rates
+from lit_improved_gan.callbacks.slow_down import SlowDown
 from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
 from lit_improved_gan.checks import check_positive
 from lit_improved_gan.losses import real_logit
 from lit_improved_gan.seeding import generator
-from lit_improved_gan.types import DiscriminatorOutput, Prior
+from lit_improved_gan.types import DiscriminatorOutput, Prior, TwoPlayers
 
 __all__ = ["BalanceMonitor"]
 
@@ -93,7 +93,8 @@ class BalanceMonitor(Callback):
         self.window = BalanceWindow(patience, strong, weak, differ)
         self.collapse = CollapseWindow(patience, missed, spread)
         self.events: list[tuple[int, State | Variety]] = []
-        self.slow_down, self._slowed = slow_down, ""
+        self.slow_down = SlowDown(slow_down)
+        self._knows = False
         self._norms: dict[str, Tensor] = {}
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
@@ -103,16 +104,17 @@ class BalanceMonitor(Callback):
             raise TypeError(f"BalanceMonitor needs a `generator` with prior(n, generator) of {name}. Found none.")
         if not callable(getattr(pl_module, "discriminator", None)):
             raise TypeError(f"BalanceMonitor needs a `discriminator` of {name}. Found none.")
+        self._knows = isinstance(pl_module, TwoPlayers)
+        if stage == "fit":
+            self.slow_down.reset()
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Check that there are learning rates to change, where that is asked for."""
-        if self.slow_down is not None:
-            for player in _AHEAD.values():
-                _optimizer(trainer, pl_module, player)
+        self.slow_down.check(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
         """Note the norm of a player's gradient where a look is due after this batch, unless the module does."""
-        if hasattr(pl_module, "gradient_norms") or (batches_done(trainer, pl_module) + 1) % self.every_n_batches:
+        if self._knows or (batches_done(trainer, pl_module) + 1) % self.every_n_batches:
             return
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         for player in ("discriminator", "generator"):
@@ -126,7 +128,7 @@ class BalanceMonitor(Callback):
         if batches % self.every_n_batches:
             return
         found = self._look(pl_module, batch, batches)
-        for player, norm in getattr(pl_module, "gradient_norms", self._norms).items():
+        for player, norm in (pl_module.gradient_norms if self._knows else self._norms).items():
             found[f"{player[0]}_gradient"] = norm
         together = trainer.strategy.reduce(torch.stack([value.float() for value in found.values()]), reduce_op="mean")
         values = dict(zip(found, together.tolist(), strict=True))
@@ -142,17 +144,7 @@ class BalanceMonitor(Callback):
                 self.events.append((batches, state))
                 if state not in ("balanced", "varied"):
                     rank_zero_warn(self._words(state, batches))
-        if self.slow_down is not None:
-            self._slow(trainer, pl_module, _AHEAD.get(strength, ""), self.slow_down)
-
-    def _slow(self, trainer: Trainer, pl_module: Any, player: str, factor: float) -> None:
-        """Make the learning rates of this player smaller, and those of the one before as they were; "": of none."""
-        if player == self._slowed:
-            return
-        for one, by in ((self._slowed, 1 / factor), (player, factor)):
-            if one:
-                scale_rates(trainer, _optimizer(trainer, pl_module, one), by)
-        self._slowed = player
+        self.slow_down.apply(trainer, pl_module, _AHEAD.get(strength, ""))
 
     @torch.no_grad()
     def _look(self, pl_module: Any, batch: Any, batches: int) -> dict[str, Tensor]:
@@ -161,7 +153,7 @@ class BalanceMonitor(Callback):
         with evaluating(*networks), untouched_noise(real.device):
             z = networks[0].prior(len(real), generator("balance", batches, device=real.device))
             fake = networks[0](z.to(real.dtype))
-            if hasattr(pl_module, "discriminate"):  # in one pass, where it can be
+            if self._knows:  # in one pass, where it can be
                 outputs = pl_module.discriminate(real, fake)
             else:
                 outputs = [DiscriminatorOutput.of(networks[1](samples)) for samples in (real, fake)]
@@ -195,26 +187,15 @@ class BalanceMonitor(Callback):
     def state_dict(self) -> dict[str, Any]:
         """The last looks and the events."""
         windows = {"window": self.window.state_dict(), "collapse": self.collapse.state_dict()}
-        return windows | {"events": self.events, "slowed": self._slowed}
+        return windows | {"events": self.events, "slow_down": self.slow_down.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the checkpoint's."""
         self.window.load_state_dict(state_dict["window"])
         self.collapse.load_state_dict(state_dict["collapse"])
         self.events = list(state_dict["events"])
-        self._slowed = state_dict.get("slowed", "")
-
-
-def _optimizer(trainer: Trainer, pl_module: Any, player: str) -> Optimizer:
-    """The optimizer of a player's weights alone."""
-    weights = {id(p) for p in getattr(pl_module, player).parameters()}
-    for optimizer in trainer.optimizers:
-        if {id(p) for group in optimizer.param_groups for p in group["params"]} <= weights:
-            return optimizer
-    raise ValueError(
-        f"Parameter `slow_down` of BalanceMonitor needs an optimizer of the {player} alone. Found none in "
-        f"{type(pl_module).__name__}: leave slow_down out."
-    )
+        if "slow_down" in state_dict:
+            self.slow_down.load_state_dict(state_dict["slow_down"])
 
 
 def _real(batch: Any, updates: int) -> Tensor:

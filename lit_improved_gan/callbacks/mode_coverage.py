@@ -25,7 +25,7 @@ class ModeCoverageMonitor(Callback):
     Logs what :class:`~lit_improved_gan.metrics.ModeCoverage` returns, ``modes``, ``quality``, ``kl`` and so on, under
     ``val/`` every so many training batches and under ``test/`` at the end; and, as a scale for them, the same of real
     samples, ``real_modes``, and of noise that is uniform over the data's range, ``noise_modes``. Beside them is
-    ``support``, how many different samples the first 1,000 say that there are by coinciding pairs, see
+    ``support``, how many different samples the first 1,000 of each process say that there are by coinciding pairs, see
     :class:`~lit_improved_gan.metrics.SupportSize`: it needs no judge, and is 1,000 for real ones. Of seeds side by side
     each is measured, ``modes_seed3``, and their mean. The same samples, split over the processes, are judged each time;
     the state of training's noise is untouched.

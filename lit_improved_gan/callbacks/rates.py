@@ -17,12 +17,13 @@ def scale_rates(trainer: Any, optimizer: Optimizer, factor: float) -> None:
         factor: above 0.
     """
     for group in optimizer.param_groups:
-        for name in group.keys() & {"lr", "initial_lr"}:
+        for name in group.keys() & {"lr", "initial_lr", "max_lr", "min_lr"}:
             group[name] *= factor
     for config in trainer.lr_scheduler_configs:
         for schedule in _all(config.scheduler):
             if schedule.optimizer is optimizer:
-                schedule.base_lrs = [rate * factor for rate in schedule.base_lrs]
+                for name in vars(schedule).keys() & {"base_lrs", "max_lrs"}:
+                    setattr(schedule, name, [rate * factor for rate in getattr(schedule, name)])
 
 
 def _all(schedule: Any) -> Iterator[Any]:

@@ -25,7 +25,8 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
 def _set_mode(part: nn.Module, training: bool) -> None:
     if part.training == training:
         return
-    if type(part).train is nn.Module.train:
+    kind = type(part)
+    if kind.train is nn.Module.train and kind.__setattr__ is nn.Module.__setattr__:
         vars(part)["training"] = training  # of this part alone; to set an attribute takes many times as long
     else:
         part.train(training)  # it may hold networks that are not its own by name

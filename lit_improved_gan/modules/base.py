@@ -194,7 +194,8 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         """Check that networks and data fit together; before a first fit, initialise the networks from data."""
         if self.seed is None:
             self.seed = current_seed()
-        if stage == "fit" or not awaits_reference(self.generator):  # else the checkpoint is about to bring it
+        waits = awaits_reference(self.generator, self.discriminator)  # for the checkpoint to bring it
+        if stage == "fit" or not waits:
             images = check_generator(self.generator, datamodule_of(self))
             check_discriminator(self.discriminator, images, self.outputs)
         self._batch_checked = False

@@ -104,7 +104,7 @@ def check_capture(module: LightningModule) -> None:
             "a network with virtual batch normalisation, whose reference pass comes and goes",
             "networks without it",
         ),
-        (bool(penalties), f"{[type(p).__name__ for p in penalties]}", "no penalties"),
+        (bool(penalties), f"{[type(getattr(p, 'penalty', p)).__name__ for p in penalties]}", "no penalties"),
     ]:
         if wrong:
             raise ValueError(f"`cuda_graphs=True` needs {remedy}. Found {found}: change that, or set it to false.")

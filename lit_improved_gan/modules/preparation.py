@@ -36,9 +36,9 @@ def needs_images(*networks: nn.Module) -> bool:
     return any(callable(getattr(network, "initialize", None)) for network in networks)
 
 
-def awaits_reference(network: nn.Module) -> bool:
+def awaits_reference(*networks: nn.Module) -> bool:
     """Whether a network with virtual batch normalisation has no reference batch yet."""
-    return getattr(getattr(network, "reference_input", None), "number", None) == 0
+    return any(getattr(getattr(network, "reference_input", None), "number", None) == 0 for network in networks)
 
 
 def reference_images(module: LightningModule, n: int, seed: int) -> Tensor:

@@ -98,7 +98,7 @@ class _SideBySide(AdversarialModule):
                 "devices to 1, or train them one by one."
             )
         generator, discriminator = self.stacks
-        if stage == "fit" or not awaits_reference(generator):  # else the checkpoint is about to bring it
+        if stage == "fit" or not awaits_reference(generator, discriminator):  # else the checkpoint is about to bring it
             images = check_generator(generator.member(0), datamodule_of(self))
             check_discriminator(discriminator.member(0), images, self.outputs)
         self._batch_checked = False

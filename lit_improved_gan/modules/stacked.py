@@ -36,6 +36,11 @@ class StackedNetwork(nn.Module):
         shapes = [{name: value.shape for name, value in network.state_dict().items()} for network in networks]
         if not shapes or any(other != shapes[0] for other in shapes[1:]):
             raise ValueError("Networks that run side by side should be of one architecture. Found different ones.")
+        if any(_reference_input(part) is not None for part in list(networks[0].modules())[1:]):
+            raise ValueError(
+                "Networks that run side by side should have one reference batch of virtual batch normalisation. "
+                "Found a part with one of its own: train them one by one."
+            )
         if getattr(_reference_input(networks[0]), "number", 0):
             raise ValueError(
                 "Networks that run side by side have one reference batch: set it when they are one, by the "
@@ -99,7 +104,11 @@ class StackedNetwork(nn.Module):
         network = deepcopy(self._skeleton[0]).to(next(iter(self.weights.values())))
         state = {name: self.weights[_plain(name)][i] for name in self._names[0]}
         state |= {name: getattr(self, _plain(name))[i] for name in self._names[1]}
-        network.load_state_dict(network.state_dict() | state)  # the reference batch is there already
+        kept = network.state_dict()  # it has the reference batch already
+        network.load_state_dict({name: state.get(name, value) for name, value in kept.items()})
+        for name, value in network.named_buffers():
+            if name not in kept and name in state:  # one that no checkpoint has
+                value.copy_(state[name])
         if (held := _reference_input(network)) is not None:
             held.kept = True
         return network
@@ -182,7 +191,7 @@ class PenaltyOfEach(Penalty):
 
     def __init__(self, penalty: Penalty, size: int) -> None:
         super().__init__()
-        if penalty.over_members is None:
+        if getattr(penalty, "over_members", None) is None:
             raise ValueError(
                 f"{type(penalty).__name__} does not say what it is of networks side by side: set its `over_members` to "
                 '"sum" or "mean", or train them one by one.'

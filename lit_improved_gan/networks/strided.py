@@ -44,6 +44,8 @@ class StridedDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes("StridedDiscriminator", image_shape=image_shape, num_outputs=[num_outputs], channels=channels)
+        if not channels:
+            raise ValueError("Parameter `channels` of StridedDiscriminator should have one size or more. Found [].")
         self.image_shape = tuple(image_shape)
         before, height, width = image_shape
         self.convolutions = nn.ModuleList()

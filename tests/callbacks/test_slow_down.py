@@ -17,6 +17,7 @@ from lit_improved_gan import (
     ReleasedAdam,
     RingDataModule,
 )
+from lit_improved_gan.callbacks.slow_down import SlowDown
 
 STRONG, WEAK, BALANCED = (5.0, -5.0), (0.1, 0.1), (0.2, 0.2)
 D_RATE, G_RATE, FACTOR = 1e-9, 2e-9, 0.25  # so small that the points stay where they are
@@ -88,13 +89,13 @@ def test_the_player_that_is_ahead_is_slowed_down_for_as_long(make_trainer) -> No
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("1 / factor", "factor"),
-        ("(player, factor)", "(player, 1.0)"),
-        ("self._slowed = player", "pass"),
+        ("1 / self.applied", "self.applied"),
+        ("(player, after)", "(player, 1.0)"),
+        ("self.player, self.applied = player, after", "pass"),
     ],
 )
 def test_planted_errors_are_found(make_trainer, monkeypatch, old: str, new: str) -> None:
-    plant(monkeypatch, BalanceMonitor._slow, old, new)
+    plant(monkeypatch, SlowDown.apply, old, new)
     with pytest.raises(AssertionError):
         check(make_trainer)
 
@@ -124,6 +125,51 @@ def test_a_resumed_run_goes_on_and_undoes_it(make_trainer, tmp_path) -> None:
     assert again == {batch: rate for batch, rate in whole.items() if batch > 5}
     assert whole[6][0] == FACTOR * D_RATE
     assert whole[10][0] == D_RATE
+
+
+@pytest.mark.parametrize("factor", [None, 0.5])
+def test_a_resumed_run_with_another_factor_undoes_the_one_before(make_trainer, tmp_path, factor) -> None:
+    answers = [STRONG] * 5 + [BALANCED] * 5
+    run(make_trainer, answers[:5], slow_down=FACTOR, save=tmp_path / "x.ckpt")
+    again, _ = run(make_trainer, answers, slow_down=factor, path=tmp_path / "x.ckpt")
+    assert again[6][0] == FACTOR * D_RATE
+    assert again[10][0] == pytest.approx(D_RATE)
+
+
+def test_a_second_fit_begins_with_its_own_rates(make_trainer) -> None:
+    monitor = BalanceMonitor(every_n_batches=1, patience=2, missed=0.999, slow_down=FACTOR)
+    for _ in range(2):
+        torch.manual_seed(0)
+        rate = partial(ReleasedAdam, lr=D_RATE)
+        module = GAN(
+            PointGenerator(), Scripted(), seed=0, discriminator_optimizer=rate, generator_optimizer=rate
+        )  # fmt: skip
+        script = Script([STRONG] * 4 + [BALANCED] * 2)
+        make_trainer(script, monitor, max_steps=6, max_epochs=-1).fit(module, RingDataModule(num_points=1000))
+        assert script.rates[1] == (D_RATE, D_RATE)
+        assert script.rates[5] == pytest.approx((FACTOR * D_RATE, D_RATE))
+        assert script.rates[6] == pytest.approx((D_RATE, D_RATE))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=4 * D_RATE, total_steps=20, cycle_momentum=False),
+        partial(
+            torch.optim.lr_scheduler.CyclicLR,
+            base_lr=D_RATE, max_lr=4 * D_RATE, step_size_up=3, cycle_momentum=False,
+        ),
+        partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.5),
+        partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=12),
+    ],
+)  # fmt: skip
+def test_torchs_schedules_go_on_and_come_back(make_trainer, schedule) -> None:
+    answers = [STRONG] * 5 + [BALANCED] * 2
+    plain, _ = run(make_trainer, answers, schedule)
+    rates, _ = run(make_trainer, answers, schedule, slow_down=FACTOR)
+    factors = [rates[batch][0] / plain[batch][0] for batch in rates]
+    assert factors == pytest.approx([1.0] * 2 + [FACTOR] * 4 + [1.0], rel=1e-6), factors
+    assert [pair[1] for pair in rates.values()] == pytest.approx([pair[1] for pair in plain.values()])
 
 
 def test_what_does_not_fit_is_refused(foreign, loader, make_trainer) -> None:

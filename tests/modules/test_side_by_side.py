@@ -208,6 +208,12 @@ def test_a_reference_batch_is_saved_resumed_and_evaluated_with(tmp_path, network
         assert torch.equal(value, again.state_dict()[name]), name
     loaded = SideBySideGAN.load_from_checkpoint(tmp_path / "part.ckpt", members=members())
     assert torch.equal(loaded.sample(6), part.sample(6))
+    data, fresh = DigitsDataModule(batch_size=40, seeds=SEEDS), stacked()
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    tested = Trainer(accelerator="cpu", callbacks=[ReferenceBatch(network)], **off)
+    (found,) = tested.test(fresh, data, ckpt_path=tmp_path / "part.ckpt", weights_only=True, verbose=False)
+    (expected,) = tested.test(part, data, verbose=False)
+    assert found == expected
     for i in range(3):  # a member is a network of its own, with the reference batch
         alone = getattr(part, network).member(i).eval()
         x = torch.rand(3 * 4, *((100,) if network == "generator" else (1, 8, 8)))

@@ -71,6 +71,16 @@ def test_copies_pickles_and_state() -> None:
     torch.testing.assert_close(stacked(x).logits[4:], changed.eval()(x[4:]).logits)
 
 
+def test_a_buffer_that_no_checkpoint_has_is_each_members_own() -> None:
+    def scaled(scale: float) -> torch.nn.Linear:
+        network = torch.nn.Linear(2, 2)
+        network.register_buffer("scale", torch.tensor(scale), persistent=False)
+        return network
+
+    stacked = StackedNetwork([scaled(2.0), scaled(3.0)])
+    assert [float(stacked.member(i).scale) for i in range(2)] == [2.0, 3.0]
+
+
 def test_a_loss_of_each_is_their_mean() -> None:
     torch.manual_seed(0)
     stacked = StackedNetwork(discriminators()).eval()
@@ -102,5 +112,8 @@ def test_what_cannot_be_stacked_is_refused() -> None:
     set_reference(with_reference, torch.rand(4, 100))
     with pytest.raises(ValueError, match=r"one reference batch: .* Found one that is set"):
         StackedNetwork([with_reference])
+    part = MLPGenerator(norm=VirtualBatchNorm)
+    with pytest.raises(ValueError, match="Found a part with one of its own"):
+        StackedNetwork([torch.nn.Sequential(part)])
     with pytest.raises(ValueError, match="Found 3 rows"):
         StackedNetwork([MLPGenerator(), MLPGenerator()])(torch.rand(3, 100))

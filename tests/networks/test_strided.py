@@ -59,6 +59,7 @@ def test_it_is_copied_pickled_and_compiled() -> None:
     [
         ({"image_shape": (3, 28)}, r"`image_shape` of StridedDiscriminator .*Found \[3, 28\]"),
         ({"channels": (32, 0)}, r"`channels` of StridedDiscriminator .*Found \[32, 0\]"),
+        ({"channels": ()}, r"`channels` of StridedDiscriminator should have one size or more. Found \[\]"),
         ({"num_outputs": 0}, "`num_outputs` of StridedDiscriminator"),
     ],
 )
