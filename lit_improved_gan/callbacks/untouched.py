@@ -13,20 +13,25 @@ __all__ = ["evaluating", "untouched_noise"]
 def evaluating(*networks: nn.Module) -> Iterator[None]:
     """Within it the networks are in eval mode; after it every part is in the mode that it was in."""
     modes = [(part, part.training) for network in networks for part in network.modules()]
+    modes.sort(key=lambda mode: _alone(type(mode[0])))  # first those that set the modes of others
     try:
         for part, _ in modes:
             _set_mode(part, False)
         yield
     finally:
-        for part, training in modes:  # those that hold others come first
+        for part, training in modes:
             _set_mode(part, training)
+
+
+def _alone(kind: type[nn.Module]) -> bool:
+    """Whether the mode of such a part is an attribute and no more."""
+    return kind.train is nn.Module.train and kind.__setattr__ is nn.Module.__setattr__
 
 
 def _set_mode(part: nn.Module, training: bool) -> None:
     if part.training == training:
         return
-    kind = type(part)
-    if kind.train is nn.Module.train and kind.__setattr__ is nn.Module.__setattr__:
+    if _alone(type(part)):
         vars(part)["training"] = training  # of this part alone; to set an attribute takes many times as long
     else:
         part.train(training)  # it may hold networks that are not its own by name

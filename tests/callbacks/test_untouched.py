@@ -41,6 +41,12 @@ def check() -> None:
     assert [part.training for part in first.modules()] == modes
     assert second.training
     assert second._skeleton[0].training
+    frozen, holds = nn.Dropout().eval(), Holds()
+    holds.inner = nn.Sequential(frozen)  # which the network has before, too
+    shared = nn.Sequential(frozen, holds)
+    with evaluating(shared):
+        pass
+    assert not frozen.training
 
 
 def test_every_part_is_in_its_mode_again() -> None:
@@ -59,7 +65,8 @@ def test_after_an_error_too() -> None:
     ("function", "old", "new"),
     [
         (untouched._set_mode, "part.train(training)", "part.training = training"),
-        (untouched._set_mode, "if kind.train is nn.Module.train and", "if"),
+        (untouched._alone, "kind.train is nn.Module.train and", ""),
+        (evaluating, "modes.sort(key=lambda mode: _alone(type(mode[0])))", "pass"),
         (untouched._set_mode, 'vars(part)["training"] = training', "pass"),
         (evaluating, "_set_mode(part, False)", "pass"),
         (evaluating, "_set_mode(part, training)", "pass"),
