@@ -11,6 +11,7 @@ from lit_improved_gan.layers.minibatch_discrimination import (
     minibatch_closeness,
 )
 from lit_improved_gan.layers.reference_input import attach_reference, convert_batch_norm, set_reference
+from lit_improved_gan.layers.softplus import Softplus
 from lit_improved_gan.layers.spectral_norm import SpectralNormLinear
 from lit_improved_gan.layers.virtual_batch_norm import VirtualBatchNorm, virtual_batch_norm
 from lit_improved_gan.layers.weight_norm import (
@@ -25,6 +26,7 @@ __all__ = [
     "GaussianNoise",
     "JointMinibatchDiscrimination",
     "MinibatchDiscrimination",
+    "Softplus",
     "SpectralNormLinear",
     "VirtualBatchNorm",
     "WeightNormConv2d",

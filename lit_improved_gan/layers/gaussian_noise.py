@@ -31,7 +31,8 @@ class GaussianNoise(nn.Module):
         """Add a fresh draw of noise to ``x``."""
         if not self.training or self.std == 0:
             return x
-        return torch.add(x, torch.randn_like(x), alpha=self.std)
+        noise = torch.randn_like(x, dtype=torch.promote_types(x.dtype, torch.float32))  # in half precision it is slow
+        return torch.add(x, noise, alpha=self.std).to(x.dtype)
 
     def extra_repr(self) -> str:
         """Show the standard deviation in the module's representation."""

@@ -1,6 +1,7 @@
 """Weight normalisation with data-dependent initialisation."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +28,28 @@ def weight_scale(direction: Tensor, gain: Tensor, eps: float = 0.0) -> Tensor:
 
     Source: openai/improved-gan @ 4f5d1ec, ``mnist_svhn_cifar10/nn.py``, ``DenseLayer`` and ``WeightNormLayer``.
     """
-    length = torch.linalg.vector_norm(direction.flatten(1), dim=1)
-    return gain * torch.rsqrt(length.square() + eps)
+    squared: Tensor = _SquaredLength.apply(direction.flatten(1))
+    return gain * torch.rsqrt(squared + eps)
+
+
+class _SquaredLength(torch.autograd.Function):
+    """Of each row. Its gradient is one pass over the weights; that of torch's norm, three."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rows: Tensor) -> Tensor:
+        length: Tensor = torch.linalg.vector_norm(rows, dim=1)
+        return length.square()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        rows: Tensor = ctx.saved_tensors[0]
+        return rows * (2 * gradient).unsqueeze(1)
 
 
 class WeightNormLayer(nn.Module, ABC):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lit_improved_gan.layers import (
     BatchNormWithoutGain,
     GaussianNoise,
+    Softplus,
     VirtualBatchNorm,
     WeightNormLinear,
     attach_reference,
@@ -51,7 +52,7 @@ class MLPGenerator(UniformNoise):
         latent_size: int = 100,
         hidden: Sequence[int] = (500, 500),
         norm: Callable[[int], nn.Module] = BatchNormWithoutGain,
-        activation: Callable[[], nn.Module] = nn.Softplus,
+        activation: Callable[[], nn.Module] = Softplus,
     ) -> None:
         super().__init__()
         check_sizes("MLPGenerator", image_shape=image_shape, latent_size=[latent_size], hidden=hidden)

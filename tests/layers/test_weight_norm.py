@@ -18,7 +18,7 @@ from lit_improved_gan.layers import (
     initialize,
     weight_scale,
 )
-from lit_improved_gan.layers.weight_norm import WeightNormLayer
+from lit_improved_gan.layers.weight_norm import WeightNormLayer, _SquaredLength
 
 RNG = np.random.default_rng(0)
 
@@ -91,6 +91,15 @@ def test_convolutions_are_initialised_over_batch_and_pixels(ours, options, torch
     assert torch.equal(pickle.loads(pickle.dumps(layer))(x), layer(x))
 
 
+def check_gradients() -> None:
+    torch.manual_seed(0)
+    for eps in (0.0, 1e-6):
+        layer = WeightNormLinear(4, 3, train_gain=True, eps=eps).double()
+        given = (layer.direction, layer.gain)
+        assert torch.autograd.gradcheck(lambda d, g, e=eps: weight_scale(d, g, e), given)
+        assert torch.autograd.gradgradcheck(lambda d, g, e=eps: weight_scale(d, g, e), given)
+
+
 @pytest.mark.parametrize("check", [check, check_initialization, check_convolutions])
 def test_against_the_transcription(check) -> None:
     check()
@@ -101,7 +110,10 @@ def test_against_the_transcription(check) -> None:
     [
         (weight_scale, check, "return gain", "return -gain"),
         (weight_scale, check, "return gain", "return 2 * gain"),
-        (weight_scale, check, "dim=1", "dim=0"),
+        (_SquaredLength.forward, check, "dim=1", "dim=0"),
+        (_SquaredLength.forward, check, ".square()", ""),
+        (_SquaredLength.backward, check_gradients, "2 * gradient", "gradient"),
+        (_SquaredLength.backward, check_gradients, "2 * gradient", "-2 * gradient"),
         (weight_scale, check, "+ eps", "- eps"),
         (WeightNormLinear.forward, check, "self.bias, wide", "-self.bias, wide"),
         (WeightNormLayer.initialize, check_initialization, "-mean *", "mean *"),
@@ -121,10 +133,7 @@ def test_planted_errors_are_found(monkeypatch, function, check, old: str, new: s
 
 
 def test_gradients_against_finite_differences() -> None:
-    torch.manual_seed(0)
-    for eps in (0.0, 1e-6):
-        layer = WeightNormLinear(4, 3, train_gain=True, eps=eps).double()
-        assert torch.autograd.gradcheck(lambda d, g, e=eps: weight_scale(d, g, e), (layer.direction, layer.gain))
+    check_gradients()
 
 
 def test_the_length_of_the_direction_does_not_matter() -> None:
@@ -186,6 +195,8 @@ def test_noise_has_the_given_deviation_and_stops_in_eval_mode() -> None:
     assert difference.mean().item() == pytest.approx(0, abs=3e-3)
     assert difference.std().item() == pytest.approx(0.3, rel=0.01)
     assert not torch.equal(noise(x), noise(x))
+    assert noise(x.bfloat16()).dtype == torch.bfloat16
+    assert (noise(x.bfloat16()) - 2).float().std().item() == pytest.approx(0.3, rel=0.01)
     assert noise.eval()(x) is x
     with pytest.raises(ValueError, match="std=-1"):
         GaussianNoise(-1)

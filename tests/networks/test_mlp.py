@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from lit_improved_gan.layers import Softplus
 from lit_improved_gan.networks import MLPDiscriminator, MLPGenerator
 
 
@@ -56,7 +57,7 @@ def test_noise_is_drawn_anew_in_training_and_absent_in_evaluation() -> None:
 
 
 def test_the_activation_of_the_generator_can_be_chosen() -> None:
-    for options, expected in [({}, nn.Softplus), ({"activation": nn.ReLU}, nn.ReLU)]:
+    for options, expected in [({}, Softplus), ({"activation": nn.ReLU}, nn.ReLU)]:
         layers = MLPGenerator(hidden=(8, 8), **options).layers
         assert [type(layers[i]) for i in (2, 5)] == [expected] * 2
 
