@@ -45,7 +45,6 @@ ROWS: dict[str, list[str]] = {
         ]
     },
     "the paper's best two": BEST,
-    "the paper's best three": [*BEST, "virtual_batch_norm"],
     "all of the paper's": ["feature_matching", *BEST, "historical_averaging", "virtual_batch_norm"],
     **{name: [name] for name in ["spectral_norm", "r1", "hinge", "packing"]},
 }  # fmt: skip
