@@ -1,6 +1,7 @@
 """The CSV logger of a run, and where the other loggers write."""
 
 import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,21 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 __all__ = ["RunCSVLogger", "close"]
+
+
+class _Writer(ExperimentWriter):
+    """Adds rows to a file on a disk; Lightning's, on whatever there may be, takes twice as long."""
+
+    def save(self) -> None:
+        """Write what was logged since the last time."""
+        if not self.metrics_keys or any(row.keys() - self.metrics_keys for row in self.metrics):
+            super().save()  # with a new header
+            return
+        text = io.StringIO()
+        csv.DictWriter(text, self.metrics_keys).writerows(self.metrics)
+        with open(self.metrics_file_path, "ab", buffering=0) as file:
+            file.write(text.getvalue().encode())
+        self.metrics = []
 
 
 class RunCSVLogger(CSVLogger):
@@ -31,12 +47,12 @@ class RunCSVLogger(CSVLogger):
         if self._experiment is None:
             path = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
             before = path.read_text() if path.is_file() else None
-            writer = ExperimentWriter(log_dir=self.log_dir)
+            writer = _Writer(log_dir=self.log_dir)
             if before:
                 path.write_text(before)
                 writer.metrics_keys = next(csv.reader(before.splitlines()))
             self._experiment = writer
-        return self._experiment  # type: ignore[return-value]  # it is the ExperimentWriter made here
+        return self._experiment  # type: ignore[return-value]  # it is the writer made here
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the run's ``config.yaml`` has them."""
