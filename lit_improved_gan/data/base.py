@@ -3,30 +3,21 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lit_improved_gan.data.images import Images, check_images, gather, to_float
 from lit_improved_gan.data.labels import labelled_rows
 from lit_improved_gan.data.streams import BatchDataset, BatchSampler, Stream
 from lit_improved_gan.data.training_batches import Rows, TrainingBatches, fits
 from lit_improved_gan.seeding import current_seed, permutation
 from lit_improved_gan.types import LabelledBatch
 
-__all__ = ["ImageDataModule", "Images"]
-
-
-class Images(NamedTuple):
-    """Images ``(N, C, H, W)``, uint8 in 0..255, and their classes ``(N,)``, int64; in training -1 means unknown.
-
-    Of an ``unbounded`` data set they are float32 of any shape ``(N, ...)``.
-    """
-
-    images: Tensor
-    labels: Tensor
+__all__ = ["ImageDataModule"]
 
 
 class ImageDataModule(LightningDataModule, ABC):
@@ -118,7 +109,7 @@ class ImageDataModule(LightningDataModule, ABC):
             raise ValueError(f"{type(self).__name__} should have the attributes `image_shape` and `num_classes`.")
         train, self.test = self.load()
         for part, data in [("training", train), ("test", self.test)]:
-            self._check(part, data)
+            check_images(type(self).__name__, part, data, tuple(self.image_shape), self.num_classes, self.unbounded)
         known = (train.labels >= 0).nonzero().squeeze(1)
         if self.val_size >= len(known) and self.val_size:
             raise ValueError(
@@ -137,32 +128,6 @@ class ImageDataModule(LightningDataModule, ABC):
             self.order_seed = current_seed()
         for seed in self.seeds or [self.label_seed]:
             self.labelled_rows(seed)  # what is wrong with the labels is said before training
-
-    def _check(self, part: str, data: Images) -> None:
-        name = type(self).__name__
-        if not isinstance(data, Images) or not all(isinstance(value, Tensor) for value in data):
-            raise ValueError(
-                f"{name}.load should return Images(images, labels), two tensors, for the training and the test set. "
-                f"Found {type(data).__name__} of {[type(value).__name__ for value in data]} for the {part} set."
-            )
-        wanted, words = (torch.float32, "float32") if self.unbounded else (torch.uint8, "uint8 in 0..255")
-        if data.images.dtype != wanted:
-            raise ValueError(f"{name}: the {part} images should be {words}. Found {data.images.dtype}.")
-        if tuple(data.images.shape[1:]) != tuple(self.image_shape):
-            raise ValueError(
-                f"{name}: the {part} images should be {self.image_shape}. Found {tuple(data.images.shape[1:])}."
-            )
-        if data.labels.shape != data.images.shape[:1] or data.labels.dtype != torch.int64:
-            raise ValueError(
-                f"{name}: each {part} image should have a label, int64. Found {len(data.images)} images, and labels "
-                f"{tuple(data.labels.shape)}, {data.labels.dtype}."
-            )
-        least = -1 if part == "training" else 0
-        if len(data.labels) and not least <= int(data.labels.min()) <= int(data.labels.max()) < self.num_classes:
-            raise ValueError(
-                f"{name}: the {part} labels should be in {least}..{self.num_classes - 1}. "
-                f"Found {int(data.labels.min())}..{int(data.labels.max())}."
-            )
 
     def _training_set(self) -> Images:
         if self.training_set is None:
@@ -194,7 +159,7 @@ class ImageDataModule(LightningDataModule, ABC):
     def reference_images(self, n: int, seed: int) -> Tensor:
         """``n`` training images in [-1, 1] chosen by ``seed``, the same on every process; all of them if fewer."""
         images = self._training_set().images
-        return _to_float(images[permutation(len(images), seed, "reference images")[:n]])
+        return to_float(images[permutation(len(images), seed, "reference images")[:n]])
 
     def state_dict(self) -> dict[str, Any]:
         """The seeds: a run resumed under another seed keeps its own subset and order."""
@@ -293,31 +258,18 @@ class ImageDataModule(LightningDataModule, ABC):
         if isinstance(batch, Rows):
             if self._resident is None:
                 images, labels = (part.to(batch.rows.device) for part in self._training_set())
-                self._resident = Images(_to_float(images, dtype), labels)
-            return _gather(self._resident, batch)
+                self._resident = Images(to_float(images, dtype), labels)
+            return gather(self._resident, batch)
         if isinstance(batch, LabelledBatch):
-            return LabelledBatch(_to_float(batch.images, dtype), batch.labels)
+            return LabelledBatch(to_float(batch.images, dtype), batch.labels)
         if isinstance(batch, dict):
             return {name: self.on_after_batch_transfer(part, dataloader_idx) for name, part in batch.items()}
-        return _to_float(batch, dtype)
-
-
-def _to_float(images: Tensor, dtype: torch.dtype | str = torch.float32) -> Tensor:
-    """uint8 in 0..255 to [-1, 1]; what is float already keeps its values, and numbers of samples stay integers."""
-    assert isinstance(dtype, torch.dtype)
-    if images.dtype == torch.uint8:
-        return images.to(dtype).div_(127.5).sub_(1)
-    return images.to(dtype) if images.is_floating_point() else images
-
-
-def _gather(data: Images, part: Rows) -> Tensor | LabelledBatch:
-    images = data.images[part.rows]
-    return LabelledBatch(images, data.labels[part.rows]) if part.labelled else images
+        return to_float(batch, dtype)
 
 
 def _train_batch(batches: TrainingBatches, data: Images | None, named: bool, number: int) -> Any:
     rows = batches(number)
-    batch = rows if data is None else {name: _gather(data, part) for name, part in rows.items()}
+    batch = rows if data is None else {name: gather(data, part) for name, part in rows.items()}
     return batch if named else batch["labelled"]
 
 

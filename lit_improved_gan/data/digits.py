@@ -2,7 +2,8 @@
 
 import torch
 
-from lit_improved_gan.data.base import ImageDataModule, Images
+from lit_improved_gan.data.base import ImageDataModule
+from lit_improved_gan.data.images import Images
 from lit_improved_gan.seeding import permutation
 
 __all__ = ["DigitsDataModule"]

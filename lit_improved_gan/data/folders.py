@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from lit_improved_gan.data.base import ImageDataModule, Images
+from lit_improved_gan.data.base import ImageDataModule
+from lit_improved_gan.data.images import Images
 
 __all__ = ["FolderDataModule"]
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from lit_improved_gan.checks import check_positive
-from lit_improved_gan.data.base import ImageDataModule, Images
+from lit_improved_gan.data.base import ImageDataModule
+from lit_improved_gan.data.images import Images
 from lit_improved_gan.seeding import generator
 
 __all__ = ["GaussiansDataModule", "GridDataModule", "MoonsDataModule", "RingDataModule"]

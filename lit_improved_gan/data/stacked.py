@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 from lit_improved_gan.checks import check_positive
-from lit_improved_gan.data.base import Images
 from lit_improved_gan.data.digits import DigitsDataModule
+from lit_improved_gan.data.images import Images
 from lit_improved_gan.data.mnist import MNISTDataModule
 from lit_improved_gan.seeding import generator
 
