@@ -13,13 +13,12 @@ __all__ = ["evaluating", "untouched_noise"]
 def evaluating(*networks: nn.Module) -> Iterator[None]:
     """Within it the networks are in eval mode; after it every part is in the mode that it was in."""
     modes = [(part, part.training) for network in networks for part in network.modules()]
-    modes.sort(key=lambda mode: _alone(type(mode[0])))  # first those that set the modes of others
     try:
         for part, _ in modes:
             _set_mode(part, False)
         yield
     finally:
-        for part, training in modes:
+        for part, training in [*modes, *modes]:  # one may have set the mode of one before it
             _set_mode(part, training)
 
 

@@ -59,6 +59,7 @@ class StackedNetwork(nn.Module):
     def _keep(self, network: nn.Module) -> None:
         """Keep a copy that is run with each member's weights, and has the reference input of all."""
         self._skeleton = (deepcopy(network),)  # in a tuple, so that it is no submodule
+        self._frozen: list[nn.Module] = []
         held = _reference_input(self._skeleton[0])
         if held is not None:
             held.kept = False
@@ -123,10 +124,15 @@ class StackedNetwork(nn.Module):
             getattr(self, _plain(name))[i].copy_(buffers[name])
         self._keep(network)
 
-    def train(self, mode: bool = True) -> "StackedNetwork":
-        """Set the mode of the members."""
-        self._skeleton[0].train(mode)
-        return super().train(mode)
+    def __setattr__(self, name: str, value: Any) -> None:
+        """The members follow the mode, which Lightning sets as an attribute; what was frozen before is so after."""
+        super().__setattr__(name, value)
+        if name == "training" and value != self._skeleton[0].training:
+            parts = list(self._skeleton[0].modules())
+            if not value:
+                self._frozen = [part for part in parts if not part.training]
+            for part in parts:
+                part.training = value and part not in self._frozen
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)

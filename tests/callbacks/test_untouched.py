@@ -39,8 +39,7 @@ def check() -> None:
     with evaluating(first, second):
         assert not any(part.training for part in (*first.modules(), *second._skeleton[0].modules()))
     assert [part.training for part in first.modules()] == modes
-    assert second.training
-    assert second._skeleton[0].training
+    assert [part.training for part in second._skeleton[0].modules()] == [True, True, True, True, False]
     frozen, holds = nn.Dropout().eval(), Holds()
     holds.inner = nn.Sequential(frozen)  # which the network has before, too
     shared = nn.Sequential(frozen, holds)
@@ -66,11 +65,11 @@ def test_after_an_error_too() -> None:
     [
         (untouched._set_mode, "part.train(training)", "part.training = training"),
         (untouched._alone, "kind.train is nn.Module.train and", ""),
-        (evaluating, "modes.sort(key=lambda mode: _alone(type(mode[0])))", "pass"),
+        (evaluating, "[*modes, *modes]", "modes"),
         (untouched._set_mode, 'vars(part)["training"] = training', "pass"),
         (evaluating, "_set_mode(part, False)", "pass"),
         (evaluating, "_set_mode(part, training)", "pass"),
-        (evaluating, "for part, training in modes:", "for part, training in [m for m in modes if m[1]]:"),
+        (evaluating, "[*modes, *modes]", "[m for m in modes if m[1]] * 2"),
     ],
 )
 def test_planted_errors_are_found(monkeypatch: pytest.MonkeyPatch, function: Any, old: str, new: str) -> None:

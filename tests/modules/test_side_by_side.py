@@ -84,7 +84,7 @@ def fit(
         max_epochs=-1,
         accelerator="cpu",
         precision=precision,
-        limit_val_batches=0,
+        check_val_every_n_epoch=1,
         callbacks=list(callbacks),
         **options,
     )
@@ -121,13 +121,29 @@ def test_members_follow_their_seeds_alone(alone, together, options, with_referen
     for i, seed in enumerate(SEEDS):
         single = member(alone, seed, **options())
         fit(single, DigitsDataModule(**data), *map(ReferenceBatch, with_reference))
-        for part in ("generator", "discriminator", "generator_average", "discriminator_average"):
-            ours = getattr(stacked, part)
-            found = (ours.network if part.endswith("average") else ours).member(i).state_dict()
-            expected: nn.Module = getattr(single, part)
-            for name, value in getattr(expected, "network", expected).state_dict().items():
-                difference = (found[name].double() - value.double()).abs().max()
-                assert difference <= 1e-9 * value.double().abs().max().clamp(min=1), (part, name)
+        check_equal(stacked, i, single)
+
+
+def test_validation_leaves_the_members_training() -> None:
+    """A batch norm that stayed in evaluation would go on with other statistics."""
+    data = {"batch_size": 40, "labels_per_class": 3, "val_size": 1100}  # 4 batches in an epoch
+    stacked = SideBySideSemiSupervisedGAN([member(SemiSupervisedGAN, seed) for seed in SEEDS])
+    fit(stacked, DigitsDataModule(**data, seeds=SEEDS))
+    for i, seed in enumerate(SEEDS):
+        single = member(SemiSupervisedGAN, seed)
+        fit(single, DigitsDataModule(**data))
+        check_equal(stacked, i, single)
+
+
+def check_equal(stacked: LightningModule, i: int, single: LightningModule) -> None:
+    """Member ``i`` is what it would be alone."""
+    for part in ("generator", "discriminator", "generator_average", "discriminator_average"):
+        ours = getattr(stacked, part)
+        found = (ours.network if part.endswith("average") else ours).member(i).state_dict()
+        expected: nn.Module = getattr(single, part)
+        for name, value in getattr(expected, "network", expected).state_dict().items():
+            difference = (found[name].double() - value.double()).abs().max()
+            assert difference <= 1e-9 * value.double().abs().max().clamp(min=1), (part, name)
 
 
 def test_errors_are_those_of_each_member_and_of_their_ensemble() -> None:
