@@ -21,14 +21,22 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_improved_gan import FeatureMatchingLoss, MLPDiscriminator, MLPGenerator, ReleasedAdam, SemiSupervisedLoss
 from lit_improved_gan.cli.machine import prepare_machine
-from lit_improved_gan.layers import dense_product, weight_norm
+from lit_improved_gan.layers import Softplus, dense_product, weight_norm
 
-VARIANTS = ["straightforward", "one pass of D", "outputs scaled", "oneDNN", "memory kept", "bfloat16"]
+VARIANTS = [
+    "straightforward", "one pass of D", "outputs scaled", "gradient of the length", "softplus", "oneDNN", "memory kept",
+    "bfloat16",
+]  # fmt: skip
 BATCH, WARM_UP, STEPS = 100, 10, 60
+
+
+def plain_scale(direction: Tensor, gain: Tensor, eps: float = 0.0) -> Tensor:
+    """:func:`weight_scale` with torch's gradient of the length."""
+    return gain * torch.rsqrt(torch.linalg.vector_norm(direction, dim=1).square() + eps)
 
 
 def milliseconds(variant: str, threads: int) -> float:
@@ -39,9 +47,13 @@ def milliseconds(variant: str, threads: int) -> float:
     torch.set_num_threads(threads)
     if level < VARIANTS.index("outputs scaled"):
         weight_norm.WeightNormLinear.forward = weight_norm.WeightNormLayer.forward  # type: ignore[method-assign]
+    if level < VARIANTS.index("gradient of the length"):
+        weight_norm.weight_scale = plain_scale
     if level < VARIANTS.index("oneDNN"):
         weight_norm.dense_product = F.linear  # type: ignore[attr-defined]
-    generator, discriminator = MLPGenerator((1, 28, 28)), MLPDiscriminator((1, 28, 28))
+    activation = Softplus if level >= VARIANTS.index("softplus") else nn.Softplus
+    generator = MLPGenerator((1, 28, 28), activation=activation)
+    discriminator = MLPDiscriminator((1, 28, 28))
     real, labels = torch.rand(3, BATCH, 1, 28, 28) * 2 - 1, torch.arange(BATCH) % 10
     discriminator.initialize(real[0])
     trained = [p for p in discriminator.parameters() if p.requires_grad]

@@ -10,11 +10,13 @@ model. A run that was stopped goes on where it was, and a complete one is not re
 percent for table2 and svhn) of the averaged discriminator after the last epoch, mean and standard deviation over the
 seeds, and those of the ensemble of all `--seeds` (the mean of their class probabilities), beside the paper's, and keeps
 the raw numbers, with the error over the epochs, in benchmarks/results/TABLE.json. Nothing is chosen by the test set.
-`--options` goes to the command line of `fit`, for example `--options="--trainer.precision=bf16-mixed --threads=1"`.
+`--options` goes to the command line of `fit`, for example `--options="--trainer.precision=bf16-mixed --threads=1"`;
+with other options it is another run.
 """
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import shlex
@@ -68,7 +70,10 @@ TABLES = {
 
 def folder_of(table: Table, labels: int, seeds: list[int], options: argparse.Namespace) -> Path:
     """Where a run of one seed, or of several side by side, is kept; its run directory is ``run/0`` below."""
-    folder: Path = options.runs / table.config / str(labels) / "-".join(map(str, seeds))
+    name = "-".join(map(str, seeds))
+    if options.options:
+        name += "_" + hashlib.sha256(options.options.encode()).hexdigest()[:8]
+    folder: Path = options.runs / table.config / str(labels) / name
     return folder
 
 
@@ -175,11 +180,11 @@ def main() -> None:
         runs = []
         for seeds in groups:
             runs += train(table, labels, seeds, options)
-            keep("runs", runs, "labels", "seed")
+            keep("runs", runs, "labels", "seed", "options")
         if epochs := same_epochs(runs):
             wrong = ensemble_wrong([folder_of(table, labels, seeds, options) / "run" / "0" for seeds in groups])
-            kept = {"labels": labels, "seeds": sorted(options.seeds), "epochs": epochs, "wrong": wrong}
-            keep("ensembles", [kept], "labels", "seeds")
+            kept = {"labels": labels, "seeds": sorted(options.seeds), "options": options.options}
+            keep("ensembles", [kept | {"epochs": epochs, "wrong": wrong}], "labels", "seeds", "options")
     print_table(table, done)
 
 
@@ -192,14 +197,14 @@ def same_epochs(runs: list[dict[str, Any]]) -> int | None:
 def print_table(table: Table, done: dict[str, Any]) -> None:
     """Print ours beside the paper's: single models, and the largest ensemble."""
     unit = 100 / table.test_images if table.percent else 1
-    print("| labels | seeds | epochs | ours | the paper | ensemble of | ours | the paper, of 10 |")
-    print("|---|---|---|---|---|---|---|---|")
-    for labels in sorted({r["labels"] for r in done["runs"]}):
-        runs = [r for r in done["runs"] if r["labels"] == labels]
+    print("| labels | options | seeds | epochs | ours | the paper | ensemble of | ours | the paper, of 10 |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for labels, with_options in sorted({(r["labels"], r["options"]) for r in done["runs"]}):
+        runs = [r for r in done["runs"] if (r["labels"], r["options"]) == (labels, with_options)]
         wrong = [r["wrong"] * unit for r in runs]
         spread = f" +- {statistics.stdev(wrong):.2f}" if len(wrong) > 1 else ""
         epochs = sorted({r["epochs"] for r in runs})
-        ensembles = [r for r in done.get("ensembles", []) if r["labels"] == labels]
+        ensembles = [r for r in done.get("ensembles", []) if (r["labels"], r["options"]) == (labels, with_options)]
         largest = max(ensembles, key=lambda r: len(r["seeds"]), default=None)
         size, error = (len(largest["seeds"]), f"{largest['wrong'] * unit:.2f}") if largest else ("", "")
         single, ten = (
@@ -207,7 +212,7 @@ def print_table(table: Table, done: dict[str, Any]) -> None:
             for found in (table.paper.get(labels), table.ensemble.get(labels))
         )
         ours = f"{statistics.mean(wrong):.2f}{spread}"
-        print(f"| {labels} | {len(runs)} | {epochs} | {ours} | {single} | {size} | {error} | {ten} |")
+        print(f"| {labels} | {with_options} | {len(runs)} | {epochs} | {ours} | {single} | {size} | {error} | {ten} |")
 
 
 if __name__ == "__main__":

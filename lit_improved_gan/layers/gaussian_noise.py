@@ -31,7 +31,8 @@ class GaussianNoise(nn.Module):
         """Add a fresh draw of noise to ``x``."""
         if not self.training or self.std == 0:
             return x
-        noise = torch.randn_like(x, dtype=torch.promote_types(x.dtype, torch.float32))  # in half precision it is slow
+        on_cpu = x.device.type == "cpu"  # draws half precision slowly
+        noise = torch.randn_like(x, dtype=torch.promote_types(x.dtype, torch.float32) if on_cpu else None)
         return torch.add(x, noise, alpha=self.std).to(x.dtype)
 
     def extra_repr(self) -> str:

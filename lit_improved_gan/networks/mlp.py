@@ -52,7 +52,7 @@ class MLPGenerator(UniformNoise):
         latent_size: int = 100,
         hidden: Sequence[int] = (500, 500),
         norm: Callable[[int], nn.Module] = BatchNormWithoutGain,
-        activation: Callable[[], nn.Module] = Softplus,
+        activation: Callable[[], nn.Module] = nn.Softplus,
     ) -> None:
         super().__init__()
         check_sizes("MLPGenerator", image_shape=image_shape, latent_size=[latent_size], hidden=hidden)
@@ -62,7 +62,7 @@ class MLPGenerator(UniformNoise):
         for width in hidden:
             dense = nn.Linear(size, width, bias=False)  # the normalisation has the bias
             nn.init.xavier_uniform_(dense.weight)
-            layers += [dense, norm(width), activation()]
+            layers += [dense, norm(width), _faster(activation())]
             size = width
         last = WeightNormLinear(size, prod(self.image_shape), train_gain=True, eps=1e-6)
         nn.init.xavier_uniform_(last.direction)
@@ -74,6 +74,12 @@ class MLPGenerator(UniformNoise):
         """Map noise ``(N, latent_size)`` to images ``(N, C, H, W)`` in [-1, 1]."""
         images: Tensor = torch.sigmoid(wide(self.layers(z)))  # in half precision it saturates, and does not come back
         return (images * 2 - 1).view(len(z), *self.image_shape)
+
+
+def _faster(layer: nn.Module) -> nn.Module:
+    """The same function in less time, where there is one."""
+    plain = type(layer) is nn.Softplus and (layer.beta, layer.threshold) == (1.0, 20.0)
+    return Softplus() if plain else layer
 
 
 class MLPDiscriminator(nn.Module):

@@ -240,7 +240,8 @@ def test_a_full_disk_keeps_what_was_saved(run, tmp_path, monkeypatch) -> None:
     calls = []
 
     def full(source, target, **kwargs):
-        calls.append(target)
+        if str(target).endswith(".ckpt"):
+            calls.append(target)
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, "No space left on device", str(target))
         return replace(source, target, **kwargs)

@@ -12,7 +12,9 @@ from lit_improved_gan.layers import Softplus
 
 
 def inputs() -> Tensor:
-    return torch.cat([torch.linspace(-60, 60, 4001), torch.tensor([0.0, 1e-30, -1e-30, 1e38, -1e38])])
+    return torch.cat(
+        [torch.linspace(-60, 60, 4001), torch.tensor([0.0, 1e-30, -1e-30, 3e38, -3e38, torch.inf, -torch.inf])]
+    )
 
 
 def check() -> None:
@@ -27,7 +29,7 @@ def test_values() -> None:
 
 
 def test_gradients() -> None:
-    x = inputs().requires_grad_()
+    x = inputs()[:-4].requires_grad_()
     (gradient,) = torch.autograd.grad(Softplus()(x).sum(), x)
     torch.testing.assert_close(gradient, torch.sigmoid(x.detach()), rtol=0, atol=2e-7)  # at 0, too
     x = torch.tensor([-3.0, -0.1, 0.2, 4.0], dtype=torch.float64, requires_grad=True)
@@ -43,7 +45,8 @@ def test_half_precision_rounds_once(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("+ size", "- size"), ("/ 2", ""), ("- torch.log", "+ torch.log"), ("(size)))", "(value)))")]
+    ("old", "new"),
+    [("maximum", "minimum"), ("- torch.log", "+ torch.log"), ("value.abs()", "value"), ("torch.sigmoid", "")],
 )
 def test_planted_errors_are_found(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
     plant(monkeypatch, Softplus.forward, old, new)

@@ -57,7 +57,11 @@ def test_noise_is_drawn_anew_in_training_and_absent_in_evaluation() -> None:
 
 
 def test_the_activation_of_the_generator_can_be_chosen() -> None:
-    for options, expected in [({}, Softplus), ({"activation": nn.ReLU}, nn.ReLU)]:
+    for options, expected in [
+        ({}, Softplus),
+        ({"activation": nn.ReLU}, nn.ReLU),
+        ({"activation": lambda: nn.Softplus(beta=2)}, nn.Softplus),
+    ]:
         layers = MLPGenerator(hidden=(8, 8), **options).layers
         assert [type(layers[i]) for i in (2, 5)] == [expected] * 2
 
