@@ -154,10 +154,11 @@ def test_the_short_run_on_stacked_mnist_is_the_committed_result() -> None:
     rows = [("the paper's best two", both, ""), ("plain", plain, "")]
     for name, run, prefix in [*rows, ("real stacks", both, "real_"), ("noise", both, "noise_")]:
         found = run["26,000 samples at the end"]
-        modes, quality, kl, every, kl_of_all = (
-            found[prefix + value] for value in ("modes", "quality", "kl", "modes_ungated", "kl_ungated")
+        modes, quality, kl, every, kl_of_all, support = (
+            found[prefix + value] for value in ("modes", "quality", "kl", "modes_ungated", "kl_ungated", "support")
         )
-        assert f"| {name} | {modes:.0f} | {quality:.3f} | {kl:.3f} | {every:.0f} | {kl_of_all:.3f} |" in text
+        row = f"| {name} | {modes:.0f} | {quality:.3f} | {kl:.3f} | {every:.0f} | {kl_of_all:.3f} | {support:.0f} |"
+        assert row in text
 
 
 def test_the_ten_subsets_are_the_committed_result() -> None:

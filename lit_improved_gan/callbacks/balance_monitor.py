@@ -101,9 +101,12 @@ class BalanceMonitor(Callback):
         """Check the networks."""
         name = type(pl_module).__name__
         if not isinstance(getattr(pl_module, "generator", None), Prior):
-            raise TypeError(f"BalanceMonitor needs a `generator` with prior(n, generator) of {name}. Found none.")
+            raise TypeError(
+                f"BalanceMonitor needs a `generator` of {name} with a method prior(n, generator), which draws its "
+                "input noise. Found none: add it."
+            )
         if not callable(getattr(pl_module, "discriminator", None)):
-            raise TypeError(f"BalanceMonitor needs a `discriminator` of {name}. Found none.")
+            raise TypeError(f"BalanceMonitor needs a `discriminator` of {name}. Found none: name it so.")
         self._knows = isinstance(pl_module, TwoPlayers)
         if stage == "fit":
             self.slow_down.reset()

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -254,7 +254,7 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Turn uint8 images, or their rows in the training set, into floats in [-1, 1], on the device."""
-        dtype = self.trainer.lightning_module.dtype if self.trainer else torch.float32
+        dtype = cast("torch.dtype", self.trainer.lightning_module.dtype) if self.trainer else torch.float32
         if isinstance(batch, Rows):
             if self._resident is None:
                 images, labels = (part.to(batch.rows.device) for part in self._training_set())

@@ -44,31 +44,38 @@ def check_images(
         )
     wanted, words = (torch.float32, "float32") if unbounded else (torch.uint8, "uint8 in 0..255")
     if data.images.dtype != wanted:
-        raise ValueError(f"{name}: the {part} images should be {words}. Found {data.images.dtype}.")
+        raise ValueError(f"{name}: the {part} images should be {words}. Found {data.images.dtype}: convert them.")
     if tuple(data.images.shape[1:]) != image_shape:
-        raise ValueError(f"{name}: the {part} images should be {image_shape}. Found {tuple(data.images.shape[1:])}.")
+        raise ValueError(
+            f"{name}: the {part} images should be {image_shape}. Found {tuple(data.images.shape[1:])}: "
+            "set `image_shape` to that, or resize them."
+        )
     if data.labels.shape != data.images.shape[:1] or data.labels.dtype != torch.int64:
         raise ValueError(
             f"{name}: each {part} image should have a label, int64. Found {len(data.images)} images, and labels "
-            f"{tuple(data.labels.shape)}, {data.labels.dtype}."
+            f"{tuple(data.labels.shape)}, {data.labels.dtype}: give each its class, as int64."
         )
     least = -1 if part == "training" else 0
     if len(data.labels) and not least <= int(data.labels.min()) <= int(data.labels.max()) < num_classes:
         raise ValueError(
             f"{name}: the {part} labels should be in {least}..{num_classes - 1}. "
-            f"Found {int(data.labels.min())}..{int(data.labels.max())}."
+            f"Found {int(data.labels.min())}..{int(data.labels.max())}: number the classes from 0; set `num_classes`."
         )
 
 
-def to_float(images: Tensor, dtype: torch.dtype | str = torch.float32) -> Tensor:
-    """uint8 in 0..255 to [-1, 1]; what is float already keeps its values, and numbers of samples stay integers."""
-    assert isinstance(dtype, torch.dtype)
+def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 in 0..255 to [-1, 1]; what is float already keeps its values, and numbers of samples stay integers.
+
+    Args:
+        images: of any shape, which stays.
+        dtype: of the result, where the images are uint8 or float.
+    """
     if images.dtype == torch.uint8:
         return images.to(dtype).div_(127.5).sub_(1)
     return images.to(dtype) if images.is_floating_point() else images
 
 
 def gather(data: Images, part: Rows) -> Tensor | LabelledBatch:
-    """The images of these rows, with their classes where those may be used."""
+    """The images of these rows, ``(n, C, H, W)``, with their classes ``(n,)`` where those may be used."""
     images = data.images[part.rows]
     return LabelledBatch(images, data.labels[part.rows]) if part.labelled else images

@@ -35,15 +35,18 @@ def batch_covariance(features: Tensor) -> Tensor:
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
-    """The mean over entries of the squared difference; the released MNIST code's. The paper's is the sum."""
+    """The mean over entries of the squared difference of two tensors of a shape, a scalar.
+
+    As the released MNIST code has it; the paper's is the sum.
+    """
     return (a - b).square().mean()
 
 
 def l2_distance(a: Tensor, b: Tensor) -> Tensor:
-    """The Euclidean length of the difference; its gradient at zero is zero."""
+    """The Euclidean length of the difference of two tensors of a shape, a scalar; its gradient at zero is zero."""
     return torch.linalg.vector_norm(a - b)  # type: ignore[no-any-return]
 
 
 def l1_distance(a: Tensor, b: Tensor) -> Tensor:
-    """The mean over entries of the absolute difference; the released CIFAR-10 and SVHN code's."""
+    """The mean over entries of the absolute difference, a scalar; as the released CIFAR-10 and SVHN code has it."""
     return (a - b).abs().mean()

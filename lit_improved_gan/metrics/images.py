@@ -7,7 +7,7 @@ __all__ = ["to_levels", "to_uint8"]
 
 
 def to_levels(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8 in 0..255, rounded to the nearest level, values outside cut off."""
+    """Images of any shape in [-1, 1] as uint8 in 0..255, rounded to the nearest level, values outside cut off."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 

@@ -76,7 +76,7 @@ def load_classifier(checkpoint: str | Path | None = None) -> SmallClassifier:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes the reader raise
-        raise ValueError(f"Parameter `classifier`: {path} is damaged, or no checkpoint.") from error
+        raise ValueError(f"Parameter `classifier`: {path} is damaged, or no checkpoint: train one again.") from error
     prefix = "average.network."
     weights = {k.removeprefix(prefix): v for k, v in state.get("state_dict", {}).items() if k.startswith(prefix)}
     spec = state.get("hyper_parameters", {}).get("network", {})

@@ -111,7 +111,9 @@ class Classifier(Resumable, BatchAxis):
         """
         state = checkpoint.get("improved_gan", {})
         if state.keys() != {"seed", "batches_per_epoch"}:
-            raise ValueError("The checkpoint is not one of a Classifier.")
+            raise ValueError(
+                f"The checkpoint is not one of a Classifier: it has {sorted(state)}. Load it into its own module."
+            )
         self.seed = state["seed"]
         self.resume_after(checkpoint, checkpoint["global_step"], state["batches_per_epoch"])
 

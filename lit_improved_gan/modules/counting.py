@@ -46,7 +46,10 @@ class CountingModule(Resumable, BatchAxis):
         state = checkpoint.get("improved_gan", {})
         missing = {*_KEPT, "mid_batch", "batches_per_epoch"} - state.keys()
         if missing:
-            raise ValueError(f"The checkpoint is not one of a {type(self).__name__}: it has no {sorted(missing)}.")
+            raise ValueError(
+                f"The checkpoint is not one of a {type(self).__name__}: it has no {sorted(missing)}. "
+                "Load it into the module that made it."
+            )
         for name in _KEPT:
             setattr(self, name, state[name])
         self.resume_after(checkpoint, self.batches, state["batches_per_epoch"])

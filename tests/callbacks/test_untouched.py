@@ -21,13 +21,15 @@ def network() -> nn.Sequential:
 
 
 class Holds(nn.Module):
-    """Has a ``train`` of its own, and a frozen part."""
+    """Has a ``train`` of its own, a frozen part, and one that is none of its modules."""
 
     def __init__(self) -> None:
         super().__init__()
         self.inner = network()
+        self.hidden = (nn.Dropout(),)
 
     def train(self, mode: bool = True) -> "Holds":
+        self.hidden[0].train(mode)
         return super().train(mode)
 
 
@@ -36,8 +38,10 @@ def check() -> None:
     first[1].inner[1][1].eval()
     modes = [part.training for part in first.modules()]
     assert modes.count(False) == 2
+    hidden = first[1].hidden[0]
     with evaluating(first, second):
-        assert not any(part.training for part in (*first.modules(), *second._skeleton[0].modules()))
+        assert not any(part.training for part in (*first.modules(), *second._skeleton[0].modules(), hidden))
+    assert hidden.training
     assert [part.training for part in first.modules()] == modes
     assert [part.training for part in second._skeleton[0].modules()] == [True, True, True, True, False]
     frozen, holds = nn.Dropout().eval(), Holds()
