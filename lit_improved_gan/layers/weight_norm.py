@@ -28,7 +28,8 @@ def weight_scale(direction: Tensor, gain: Tensor, eps: float = 0.0) -> Tensor:
 
     Source: openai/improved-gan @ 4f5d1ec, ``mnist_svhn_cifar10/nn.py``, ``DenseLayer`` and ``WeightNormLayer``.
     """
-    squared: Tensor = _SquaredLength.apply(direction.flatten(1))
+    rows = direction.flatten(1)  # a compiler makes one pass of torch's gradient, too
+    squared: Tensor = (_SquaredLength.forward if torch.compiler.is_compiling() else _SquaredLength.apply)(rows)
     return gain * torch.rsqrt(squared + eps)
 
 
@@ -45,11 +46,17 @@ class _SquaredLength(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         rows: Tensor = ctx.saved_tensors[0]
         return rows * (2 * gradient).unsqueeze(1)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        rows: Tensor = ctx.saved_tensors[0]
+        return (2 * rows * tangents[0]).sum(1)
 
 
 class WeightNormLayer(nn.Module, ABC):

@@ -96,7 +96,7 @@ def check_gradients() -> None:
     for eps in (0.0, 1e-6):
         layer = WeightNormLinear(4, 3, train_gain=True, eps=eps).double()
         given = (layer.direction, layer.gain)
-        assert torch.autograd.gradcheck(lambda d, g, e=eps: weight_scale(d, g, e), given)
+        assert torch.autograd.gradcheck(lambda d, g, e=eps: weight_scale(d, g, e), given, check_forward_ad=True)
         assert torch.autograd.gradgradcheck(lambda d, g, e=eps: weight_scale(d, g, e), given)
 
 
@@ -114,6 +114,7 @@ def test_against_the_transcription(check) -> None:
         (_SquaredLength.forward, check, ".square()", ""),
         (_SquaredLength.backward, check_gradients, "2 * gradient", "gradient"),
         (_SquaredLength.backward, check_gradients, "2 * gradient", "-2 * gradient"),
+        (_SquaredLength.jvp, check_gradients, "2 * rows", "rows"),
         (weight_scale, check, "+ eps", "- eps"),
         (WeightNormLinear.forward, check, "self.bias, wide", "-self.bias, wide"),
         (WeightNormLayer.initialize, check_initialization, "-mean *", "mean *"),
