@@ -30,20 +30,19 @@ class Clock(Callback):
         self.ms = 1e3 * (time.process_time() - self.start) / (pl_module.batches - WARM)
 
 
-def clock_seconds(calls: int = 20_000) -> float:
-    """What a measurement of nothing says that it took."""
-    seconds = 0.0
-    for _ in range(calls):
-        start = time.process_time()
-        seconds += time.process_time() - start
-    return seconds / calls
+class Idle(Callback):
+    """Does nothing: what is measured of it is the clock."""
+
+    def on_before_optimizer_step(self, *args: Any) -> None: ...
+
+    def on_train_batch_end(self, *args: Any) -> None: ...
 
 
 class Watch:
-    """Seconds of this process that pass inside a monitor, less those of the clock."""
+    """Seconds of this process that pass inside a monitor, with those of the clock."""
 
     def __init__(self, monitor: Callback) -> None:
-        self.seconds, self.clock = 0.0, clock_seconds()
+        self.seconds = 0.0
         for name in ("on_before_optimizer_step", "on_train_batch_end"):
             setattr(monitor, name, self.timed(getattr(monitor, name)))
 
@@ -51,7 +50,7 @@ class Watch:
         def call(*args: Any) -> None:
             start = time.process_time()
             hook(*args)
-            self.seconds += time.process_time() - start - self.clock
+            self.seconds += time.process_time() - start
 
         return call
 
@@ -72,32 +71,33 @@ def measure(path: Path) -> None:
 
     BalanceMonitor is as it is by default. ModeCoverageMonitor looks too seldom for that: it looks once a run, and what
     that adds is spread over its default interval. Whole runs differ by more than a monitor takes, so ``inside`` is the
-    time that passes inside the monitor's hooks as a share of that of a batch without it.
+    time that passes inside the monitor's hooks, less that inside one that does nothing, as a share of that of a batch
+    without it.
     """
     seldom = ModeCoverageMonitor().every_n_batches
     result: dict[str, Any] = {"command": "python benchmarks/monitors.py --cost", "rounds": ROUNDS, "batches": BATCHES}
     result["a batch between looks"] = {"balance": BalanceMonitor().every_n_batches, "coverage": seldom}
     for name, make, judge in [("ring", ring, None), ("digits", digits, ClassifiedModes(channels=1))]:
         times: dict[str, list[float]] = {"without": [], "balance": [], "coverage": []}
-        inside: dict[str, list[float]] = {"balance": [], "coverage": []}
+        inside: dict[str, list[float]] = {"without": [], "balance": [], "coverage": []}
         for _ in range(ROUNDS):
             for kind, found in times.items():
                 monitors: dict[str, list[Callback]] = {
-                    "without": [],
+                    "without": [Idle()],
                     "balance": [BalanceMonitor()],
                     "coverage": [ModeCoverageMonitor(judge, every_n_batches=WARM + BATCHES)],
                 }
                 ms, own = once(make, monitors[kind])
                 found.append(ms)
-                if kind in inside:
-                    inside[kind].append(own)
+                inside[kind].append(own)
         per = {"balance": 1.0, "coverage": (WARM + BATCHES) / seldom}
         ratios = {
             kind: 1 + share * statistics.median(w / b - 1 for w, b in zip(times[kind], times["without"], strict=True))
             for kind, share in per.items()
         }
         batch = statistics.median(times["without"])
-        shares = {kind: per[kind] * statistics.median(own) / batch for kind, own in inside.items()}
+        own = {kind: statistics.median(found) for kind, found in inside.items()}
+        shares = {kind: share * (own[kind] - own["without"]) / batch for kind, share in per.items()}
         result[name] = {"ms": times, "ms inside": inside, "ratios": ratios, "inside": shares}
         print(f"{name}: {batch:.2f} ms a batch, {ratios}, inside {shares}", flush=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

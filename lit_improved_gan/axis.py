@@ -12,7 +12,7 @@ def batches_done(trainer: Any, module: Any) -> int:
     return int(trainer.global_step if batches is None else batches)  # Lightning takes a while to count
 
 
-def log_at(loggers: Iterable[Any], values: Mapping[str, float], batches: int) -> None:
+def log_at(loggers: Iterable[Any], values: Mapping[str, float], batches: int, write: bool = True) -> None:
     """Log ``values`` at ``batches`` training batches, and write them out: a kill loses nothing that was logged.
 
     Lightning's own ``log`` is one batch behind; and were the axis chosen its way, by a metric named ``step``, a stale
@@ -22,7 +22,9 @@ def log_at(loggers: Iterable[Any], values: Mapping[str, float], batches: int) ->
         loggers: a trainer's.
         values: by name.
         batches: training batches done.
+        write: ``False``: not yet, but with what is logged next.
     """
     for logger in loggers:
         logger.log_metrics(values, step=batches)
-        logger.save()
+        if write:
+            logger.save()

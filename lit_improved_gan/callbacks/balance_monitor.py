@@ -141,13 +141,18 @@ class BalanceMonitor(Callback):
         strength = self.window.add(values, may_begin=self.collapse.state == "varied")
         states: tuple[State, Variety] = strength, self.collapse.add(values)
         values |= {"d_strength": _CODE[states[0]], "collapsing": float(states[1] == "collapsing")}
-        log_at(trainer.loggers, {f"balance/{name}": value for name, value in values.items()}, batches)
+        log_at(trainer.loggers, {f"balance/{name}": value for name, value in values.items()}, batches, write=False)
         for was, state in zip(before, states, strict=True):
             if state != was:
                 self.events.append((batches, state))
                 if state not in ("balanced", "varied"):
                     rank_zero_warn(self._words(state, batches))
         self.slow_down.apply(trainer, pl_module, _AHEAD.get(strength, ""))
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Write out what was logged: a run that goes on from here does not log it again."""
+        for logger in trainer.loggers:
+            logger.save()
 
     @torch.no_grad()
     def _look(self, pl_module: Any, batch: Any, batches: int) -> dict[str, Tensor]:

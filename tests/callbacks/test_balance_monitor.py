@@ -274,6 +274,22 @@ def test_an_error_planted_is_found(ring, make_trainer, tmp_path, monkeypatch, fu
         check_collapse(ring, make_trainer, tmp_path)
 
 
+def test_what_was_logged_is_written_with_a_checkpoint(ring, make_trainer, tmp_path) -> None:
+    """A run that goes on from it does not log it again."""
+    logger = CSVLogger(tmp_path, "", "")
+    trainer = make_trainer(BalanceMonitor(every_n_batches=3), max_steps=4, max_epochs=-1, logger=logger)
+    kept = {}
+
+    class Save(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_) -> None:
+            trainer.save_checkpoint(tmp_path / "some.ckpt")
+            kept[pl_module.batches] = (tmp_path / "metrics.csv").is_file()
+
+    trainer.callbacks.append(Save())
+    trainer.fit(gan(), ring)
+    assert kept == {1: False, 2: False, 3: True, 4: True}
+
+
 def test_a_resumed_run_does_not_say_it_again(ring, make_trainer, tmp_path) -> None:
     module = gan(d_rate=1e-9, g_rate=1e-9, discriminator=Scripted())
     module.discriminator.answers = (5.0, -5.0)
@@ -379,7 +395,7 @@ def test_what_does_not_fit_is_refused(foreign, loader, make_trainer) -> None:
     with pytest.raises(TypeError, match=r"BalanceMonitor needs a `discriminator` of Foreign. Found none"):
         make_trainer(BalanceMonitor()).fit(foreign, loader)
     foreign.generator = nn.Linear(1, 1)
-    with pytest.raises(TypeError, match=r"a `generator` with prior\(n, generator\) of Foreign. Found none"):
+    with pytest.raises(TypeError, match=r"a `generator` of Foreign with a method prior\(n, generator\)"):
         make_trainer(BalanceMonitor()).fit(foreign, loader)
 
 
