@@ -6,7 +6,7 @@ Times a training batch of the paper's MNIST networks (a D update on 100 labelled
 update by feature matching) as a bare loop. First straightforwardly: a pass of D for each kind of image, weights
 normalised before the product. Then with each change added to those before it; the last row is bfloat16 by autocast,
 which is not what the experiment uses. Each variant runs in a process of its own, in alternating rounds. Prints medians
-and the ratio to the straightforward loop, and writes benchmarks/results/mnist_step.json.
+and the ratio to the straightforward loop, and keeps them in benchmarks/results/mnist_step.json, by threads.
 """
 
 import argparse
@@ -114,14 +114,16 @@ def main() -> None:
     print("| with | ms | times faster |\n|---|---|---|")
     for variant in VARIANTS:
         print(f"| {variant} | {statistics.median(times[variant]):.1f} | {ratios[variant]:.2f} |")
-    results: dict[str, Any] = {
+    path = Path(__file__).parent / "results" / "mnist_step.json"
+    results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    results[f"{options.threads} threads"] = {
         "command": f"python benchmarks/mnist_step.py --rounds {options.rounds} --threads {options.threads}",
         "torch": torch.__version__,
         "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "ms": times,
         "faster": ratios,
     }
-    (Path(__file__).parent / "results" / "mnist_step.json").write_text(json.dumps(results, indent=1) + "\n")
+    path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -245,8 +245,9 @@ def test_what_the_monitors_said_is_the_committed_result() -> None:
     assert min(run["seed"] for run in runs) >= 100  # the thresholds were chosen on others
     assert len(runs) - sum(run["as built"] for run in runs) == 1
     assert "One run in which G was to collapse found all modes by itself" in text.replace("\n", " ")
-    late = sorted(run["delay"] for run in runs if run["late"])
-    assert "The late ones come at {:.3f}, {:.3f} and {:.3f} of the event".format(*late) in text
+    missed = [run for run in runs if run["missed"] and run["as built"]]
+    assert "In the two missed ones D was frozen" in text
+    assert [run["events"][0][1] for run in missed] == ["collapsing"] * 2
     for kind in ("too strong", "too weak", "collapsing", "healthy"):
         own = [run for run in runs if run["kind"] == kind and run["as built"]]
         assert len(own) >= 8
