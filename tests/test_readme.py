@@ -6,7 +6,7 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 import pytest
 from helpers import ROOT
@@ -285,3 +285,15 @@ def test_what_slowing_down_changes_is_the_committed_result() -> None:
         share = mean(run["too strong"] for run in own)
         each = ", ".join(map(str, modes))
         assert f"| {name} | {mean(modes):.1f} +- {stdev(modes):.1f} | {each} | {100 * share:.0f} % |" in text
+
+
+def test_what_makes_a_batch_fast_is_the_committed_result() -> None:
+    results = json.loads((RESULTS / "mnist_step.json").read_text())
+    one, two = results["1 threads"], results["2 threads"]
+    for variant in one["ms"]:
+        cells = [
+            cell
+            for each in (one, two)
+            for cell in (f"{median(each['ms'][variant]):.1f}", f"{each['faster'][variant]:.2f}")
+        ]
+        assert f"| {variant} | {' | '.join(cells)} |" in README
