@@ -297,3 +297,13 @@ def test_what_makes_a_batch_fast_is_the_committed_result() -> None:
             for cell in (f"{median(each['ms'][variant]):.1f}", f"{each['faster'][variant]:.2f}")
         ]
         assert f"| {variant} | {' | '.join(cells)} |" in README
+
+
+def test_the_unsupervised_mnist_run_is_the_committed_result() -> None:
+    text = (ROOT / "docs" / "semi-supervised.md").read_text().replace("\n", " ")
+    with (RESULTS / "mnist_gan_best_three.csv").open() as file:
+        (end,) = [row for row in csv.DictReader(file) if row["test/classifier_score"]]
+    shares = [100 * float(end[f"test/class_{i}"]) for i in range(10)]
+    assert f"each of ten classes has {min(shares):.1f} to {max(shares):.1f} % of 5,000 samples" in text
+    assert f"is sure of {float(end['test/confident_share']):.0%} of them".replace("%", " %") in text
+    assert f"its score is {float(end['test/classifier_score']):.2f} of 10" in text
