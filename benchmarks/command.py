@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["ROOT", "fit", "measure"]
+__all__ = ["ROOT", "fit", "measure", "run"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +19,7 @@ def fit(config: str, *arguments: str) -> dict[str, float]:
         ``test`` and ``validation`` error in percent, or the classifier's ``score`` and the percentage of ``confident``
         samples.
     """
-    text, _ = _run(config, *arguments)
+    text, _ = run(config, *arguments)
     said = {
         "test": r"^test error: ([\d.]+) %$",
         "validation": r"\(best val/error_percent: ([\d.]+)\)$",
@@ -37,15 +37,18 @@ def measure(config: str, *arguments: str) -> dict[str, float]:
 
     Beside them are ``processor_seconds``, which do not count what else the machine does.
     """
-    text, seconds = _run(config, *arguments)
+    text, seconds = run(config, *arguments)
     found = re.findall(r"\btest/(\w+) (-?[\d.]+(?:e[+-]\d+)?)(?=\s)", text)
     if not found:
         raise SystemExit(text)
     return {name: float(value) for name, value in found} | {"processor_seconds": seconds}
 
 
-def _run(config: str, *arguments: str) -> tuple[str, float]:
-    """What ``fit`` prints, and the seconds that processors worked for it; if it fails, the end."""
+def run(config: str, *arguments: str) -> tuple[str, float]:
+    """Train ``configs/CONFIG``: what ``fit`` prints, errors last, and the seconds that processors worked for it.
+
+    If it fails, that is the end.
+    """
     command = [sys.executable, "-m", "lit_improved_gan", "fit", "--config", str(ROOT / "configs" / config), *arguments]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)

@@ -5,8 +5,8 @@
 Runs configs/digits.yaml (50 labels; test error) and configs/digits_gan.yaml (classifier score and share of confidently
 classified samples of 5,000) as they are, with each overlay of configs/technique/ alone, and with all of the paper's
 that the experiment does not have already, once for each seed. No setting is tuned for a row, but for the weights of
-historical averaging and of R1. What is done is kept in
-benchmarks/results/digits_techniques.json, and not done again. Prints the table.
+historical averaging and of R1. What is done is kept in benchmarks/results/digits_techniques.json, and not done again.
+Prints the table.
 """
 
 import argparse

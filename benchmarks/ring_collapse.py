@@ -10,32 +10,27 @@ import argparse
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from command import ROOT
+from command import ROOT, run
 
 FILES = ["ring_gan.yaml", "fast/ring_collapse.yaml", "picture/points.yaml"]
 CURE = "technique/minibatch_discrimination_points.yaml"
-SAID = re.compile(
-    r"batch \d+: the .*|^  (?:generated|real|noise) .*|test/modes \S+  test/quality \S+  test/kl \S+", re.M
-)
+KEPT = [r"batch \d+: the .*", r"^  (?:generated|real|noise) .*", r"test/modes \S+  test/quality \S+  test/kl \S+"]
 
 
-def run(files: list[str], seed: int, picture: Path | None) -> str:
+def said(files: list[str], seed: int, picture: Path | None) -> str:
     """A command, and what it says of the modes; its animation becomes ``picture``."""
     command = ["fit", *(part for file in files for part in ("-c", f"configs/{file}")), "--seed_everything", str(seed)]
+    overlays = [part for file in files[1:] for part in ("--config", str(ROOT / "configs" / file))]
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-m", "lit_improved_gan", *command, "--runs", folder],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
-        )  # fmt: skip
+        text, _ = run(files[0], *overlays, f"--seed_everything={seed}", f"--runs={folder}")
         if picture is not None:
             (animation,) = Path(folder).rglob("points.gif")
             shutil.copy(animation, picture)
-    return "\n".join([f"$ lit-improved-gan {shlex.join(command)}", *SAID.findall(done.stdout)]) + "\n"
+    lines = [line for pattern in KEPT for line in re.findall(pattern, text, re.MULTILINE)]
+    return "\n".join([f"$ lit-improved-gan {shlex.join(command)}", *lines]) + "\n"
 
 
 def main() -> None:
@@ -45,7 +40,7 @@ def main() -> None:
     texts = []
     for name, files in [("ring_collapse", FILES), ("ring_cured", [*FILES, CURE])]:
         for seed in options.seeds:
-            texts.append(run(files, seed, ROOT / "docs" / f"{name}.gif" if seed == options.seeds[0] else None))
+            texts.append(said(files, seed, ROOT / "docs" / f"{name}.gif" if seed == options.seeds[0] else None))
             print(texts[-1], flush=True)
     (ROOT / "benchmarks" / "results" / "ring_collapse.txt").write_text("\n".join(texts))
 

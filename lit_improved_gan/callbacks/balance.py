@@ -50,10 +50,8 @@ def look(real: Tensor, fake: Tensor, d_real: Tensor, d_fake: Tensor, pairs: int 
         see :mod:`~lit_improved_gan.callbacks.collapse`.
     """
     each = torch.stack([d_real, -d_fake]).float().sigmoid()  # probabilities of what the samples are
-    sure = (each - 0.5).abs() > 0.5 - SATURATED
-    means = torch.cat([each, (each > 0.5).float(), sure.float()]).mean(
-        1
-    )  # in one pass: it is many small steps that cost
+    right, sure = each > 0.5, (each - 0.5).abs() > 0.5 - SATURATED
+    means = torch.cat([each, right.float(), sure.float()]).mean(1)  # in one pass: many small ones cost more
     real_is, fake_is, accuracy_real, accuracy_fake, sure_of_real, sure_of_fake = means.unbind()
     compared = Distances.between(real[:pairs], fake[:pairs])
     return {

@@ -22,15 +22,11 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
             _set_mode(part, training)
 
 
-def _alone(kind: type[nn.Module]) -> bool:
-    """Whether the mode of such a part is an attribute and no more."""
-    return kind.train is nn.Module.train and kind.__setattr__ is nn.Module.__setattr__
-
-
 def _set_mode(part: nn.Module, training: bool) -> None:
     if part.training == training:
         return
-    if _alone(type(part)):
+    kind = type(part)
+    if kind.train is nn.Module.train and kind.__setattr__ is nn.Module.__setattr__:
         vars(part)["training"] = training  # of this part alone; to set an attribute takes many times as long
     else:
         part.train(training)  # it may hold networks that are not its own by name

@@ -15,7 +15,7 @@ __all__ = ["RunCSVLogger", "close"]
 
 
 class _Writer(ExperimentWriter):
-    """Adds rows to a file, in half the time that Lightning's takes; those that are there stay, whatever happens."""
+    """Adds rows to a file on a disk; those that are there stay, whatever happens."""
 
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)

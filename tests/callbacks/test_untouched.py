@@ -68,7 +68,7 @@ def test_after_an_error_too() -> None:
     ("function", "old", "new"),
     [
         (untouched._set_mode, "part.train(training)", "part.training = training"),
-        (untouched._alone, "kind.train is nn.Module.train and", ""),
+        (untouched._set_mode, "kind.train is nn.Module.train and", ""),
         (evaluating, "[*modes, *modes]", "modes"),
         (untouched._set_mode, 'vars(part)["training"] = training', "pass"),
         (evaluating, "_set_mode(part, False)", "pass"),
