@@ -14,11 +14,11 @@ from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.balance import BalanceWindow, State, look
 from lit_improved_gan.callbacks.collapse import CollapseWindow, Variety
 from lit_improved_gan.callbacks.slow_down import SlowDown
-from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
 from lit_improved_gan.checks import check_positive
 from lit_improved_gan.losses import real_logit
 from lit_improved_gan.seeding import generator
 from lit_improved_gan.types import DiscriminatorOutput, Prior, TwoPlayers
+from lit_improved_gan.untouched import evaluating, untouched_noise
 
 __all__ = ["BalanceMonitor"]
 

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.numbered_samples import check_samples, numbered_samples
-from lit_improved_gan.callbacks.untouched import untouched_noise
 from lit_improved_gan.metrics import FeatureExtractor, FeatureMetric, RealStatistics, cache_folder, content_of
 from lit_improved_gan.seeding import mix
+from lit_improved_gan.untouched import untouched_noise
 
 __all__ = ["GenerativeMetrics"]
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.numbered_samples import check_samples, numbered_samples
-from lit_improved_gan.callbacks.untouched import untouched_noise
 from lit_improved_gan.metrics import GaussianModes, ModeCoverage, ModeJudge, SupportSize, distance_of_share
 from lit_improved_gan.seeding import generator, mix, permutation
+from lit_improved_gan.untouched import untouched_noise
 
 __all__ = ["ModeCoverageMonitor"]
 

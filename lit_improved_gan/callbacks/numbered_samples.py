@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_improved_gan.callbacks.untouched import evaluating
+from lit_improved_gan.untouched import evaluating
 
 __all__ = ["check_samples", "numbered_samples"]
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from lit_improved_gan.axis import batches_done
 from lit_improved_gan.callbacks.numbered_samples import check_samples
-from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
 from lit_improved_gan.losses import real_logit
 from lit_improved_gan.types import DiscriminatorOutput
+from lit_improved_gan.untouched import evaluating, untouched_noise
 
 __all__ = ["PointPictures", "draw_points"]
 

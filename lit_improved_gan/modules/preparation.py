@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lit_improved_gan.seeding import generator, mix
 from lit_improved_gan.types import DiscriminatorOutput, OptimizerFactory, Prior, SchedulerFactory
+from lit_improved_gan.untouched import evaluating
 
 __all__ = [
     "awaits_reference",
@@ -134,11 +135,8 @@ def check_generator(network: nn.Module, data: Any) -> Tensor:
             "n rows of input noise. Found none: add it to the network."
         )
     image_shape = getattr(data, "image_shape", None)
-    was_training = network.training
-    network.eval()
-    z = network.prior(2, generator("check")).to(next(network.parameters()))
-    images: Tensor = network(z)
-    network.train(was_training)
+    with evaluating(network):
+        images: Tensor = network(network.prior(2, generator("check")).to(next(network.parameters())))
     wanted = "(N, C, H, W)" if image_shape is None else f"(N, {', '.join(map(str, image_shape))})"
     if images.dim() < 2 or (image_shape is not None and tuple(images.shape[1:]) != tuple(image_shape)):
         raise ValueError(
@@ -160,17 +158,14 @@ def check_discriminator(network: nn.Module, images: Tensor, outputs: int | None)
     Raises:
         ValueError: it does not.
     """
-    was_training = network.training
-    network.eval()
     try:
-        output = network(images)
+        with evaluating(network):
+            output = network(images)
     except RuntimeError as error:
         raise ValueError(
             f"Parameter `discriminator`: {type(network).__name__} does not take images of shape "
             f"{tuple(images.shape)}: {error}"
         ) from error
-    finally:
-        network.train(was_training)
     logits = output.logits if isinstance(output, DiscriminatorOutput) else output
     if not isinstance(logits, Tensor) or logits.dim() != 2 or (outputs is not None and logits.shape[1] != outputs):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.mutate import plant
 from lightning.pytorch import Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_improved_gan import GAN, DigitsDataModule, FeatureMatchingLoss, ReleasedAdam, SemiSupervisedGAN
+from lit_improved_gan.modules import preparation
 from lit_improved_gan.networks import MLPDiscriminator, MLPGenerator
 from lit_improved_gan.types import DiscriminatorOutput
 
@@ -171,6 +173,30 @@ def test_networks_and_loaders_that_nobody_here_wrote() -> None:
     trainer(2).fit(module, DataLoader(TensorDataset(images, torch.zeros(60)), batch_size=20))
     assert module.batches == 2
     assert discriminator.sizes[1:] == [20, 20, 20] * 2  # real, generated; generated: after the check in setup
+
+
+def check_frozen_parts() -> None:
+    """A batch norm that someone froze keeps its statistics through the checks, the training and a validation."""
+    generator, discriminator = ForeignGenerator(), ForeignDiscriminator(1)
+    generator.layer = nn.Sequential(generator.layer, nn.BatchNorm1d(64))
+    frozen = [generator.layer[1].eval(), discriminator.layers[2].eval()]
+    module = GAN(generator, discriminator, generator_optimizer=partial(torch.optim.Adam, lr=1e-3))
+    trainer(4, val_check_interval=2, check_val_every_n_epoch=None).fit(module, DigitsDataModule(20, val_size=40))
+    assert [part.training for part in frozen] == [False, False]
+    assert [float(part.running_mean.abs().max()) for part in frozen] == [0, 0]
+    assert generator.training
+    assert discriminator.layers.training
+
+
+def test_frozen_parts_stay_frozen() -> None:
+    check_frozen_parts()
+
+
+@pytest.mark.parametrize("check", [preparation.check_generator, preparation.check_discriminator])
+def test_a_check_that_lets_them_train_is_found(monkeypatch: pytest.MonkeyPatch, check: Any) -> None:
+    plant(monkeypatch, check, "evaluating(network)", "evaluating(network.train())")
+    with pytest.raises(AssertionError):
+        check_frozen_parts()
 
 
 def test_one_pass_where_examples_are_independent() -> None:

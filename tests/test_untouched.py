@@ -8,10 +8,17 @@ from helpers.mutate import plant
 from lightning.pytorch import Trainer
 from torch import nn
 
-from lit_improved_gan import GAN, BalanceMonitor, DigitsDataModule, MLPDiscriminator, MLPGenerator, SideBySideGAN
-from lit_improved_gan.callbacks import untouched
-from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
+from lit_improved_gan import (
+    GAN,
+    BalanceMonitor,
+    DigitsDataModule,
+    MLPDiscriminator,
+    MLPGenerator,
+    SideBySideGAN,
+    untouched,
+)
 from lit_improved_gan.modules.stacked import StackedNetwork
+from lit_improved_gan.untouched import evaluating, untouched_noise
 
 
 def network() -> nn.Sequential:
