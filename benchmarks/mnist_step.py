@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_improved_gan import FeatureMatchingLoss, MLPDiscriminator, MLPGenerator, ReleasedAdam, SemiSupervisedLoss
 from lit_improved_gan.cli.machine import prepare_machine
@@ -52,6 +52,7 @@ def milliseconds(variant: str, threads: int) -> float:
         weight_norm.weight_scale = plain_scale
     if level < VARIANTS.index("oneDNN"):
         weight_norm.dense_product = F.linear  # type: ignore[attr-defined]
+        mlp.Dense = nn.Linear  # type: ignore[attr-defined]
     if level < VARIANTS.index("softplus"):
         mlp._faster = lambda layer: layer
     generator, discriminator = MLPGenerator((1, 28, 28)), MLPDiscriminator((1, 28, 28))

@@ -2,7 +2,7 @@
 
 from lit_improved_gan.layers.batch_norm import BatchNormWithoutGain
 from lit_improved_gan.layers.data_dependent import initialize
-from lit_improved_gan.layers.dense_product import dense_product
+from lit_improved_gan.layers.dense_product import Dense, dense_product
 from lit_improved_gan.layers.gaussian_noise import GaussianNoise
 from lit_improved_gan.layers.minibatch_discrimination import (
     JointMinibatchDiscrimination,
@@ -23,6 +23,7 @@ from lit_improved_gan.layers.weight_norm import (
 
 __all__ = [
     "BatchNormWithoutGain",
+    "Dense",
     "GaussianNoise",
     "JointMinibatchDiscrimination",
     "MinibatchDiscrimination",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lit_improved_gan.layers import (
     BatchNormWithoutGain,
+    Dense,
     GaussianNoise,
     Softplus,
     VirtualBatchNorm,
@@ -60,7 +61,7 @@ class MLPGenerator(UniformNoise):
         layers: list[nn.Module] = []
         size = latent_size
         for width in hidden:
-            dense = nn.Linear(size, width, bias=False)  # the normalisation has the bias
+            dense = Dense(size, width, bias=False)  # the normalisation has the bias
             nn.init.xavier_uniform_(dense.weight)
             layers += [dense, norm(width), _faster(activation())]
             size = width

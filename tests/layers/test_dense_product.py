@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from helpers.mutate import plant
 from torch import Tensor
 
-from lit_improved_gan.layers import dense_product
-from lit_improved_gan.layers.dense_product import _on_amd, _Product, _suits
+from lit_improved_gan.layers import Dense, dense_product
+from lit_improved_gan.layers.dense_product import _by_onednn, _on_amd, _Product, _suits
 
 LARGE = (120, 300, 250)
 
@@ -63,18 +63,68 @@ def test_large_products_are_those_of_torch() -> None:
     check()
 
 
+def check_members() -> None:
+    """Products of members that torch.vmap runs as one, of which each, or one side alone, has its own."""
+    torch.manual_seed(0)
+    (n, b, a), size = LARGE, 3
+    x, weight = torch.randn(n, size, a).requires_grad_(), torch.randn(size, b, a).requires_grad_()
+    for dims, y in [((1, 0), weight), ((1, None), weight[0]), ((None, 0), weight)]:
+        left = x if dims[0] == 1 else x[:, 0]
+        found = torch.vmap(dense_product, dims)(left, y)
+        expected = torch.vmap(F.linear, dims)(left.double(), y.double())
+        assert close(found, expected)
+        gradient = torch.randn_like(found)
+        for ours, exact in zip(
+            torch.autograd.grad(found, (x, weight), gradient),
+            torch.autograd.grad(expected, (x, weight), gradient.double()),
+            strict=True,
+        ):
+            assert close(ours, exact)
+
+
+def test_members_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    home = importlib.import_module("lit_improved_gan.layers.dense_product")
+    monkeypatch.setattr(home, "_by_onednn", lambda a, b: calls.append(1) or _by_onednn(a, b))
+    check_members()
+    assert len(calls) == 3 * 3 * 3  # cases, members, and the product with its two gradients
+
+
+def test_a_layer_is_that_of_torch() -> None:
+    x, weight, _ = inputs(*LARGE)
+    for bias in (True, False):
+        layer = Dense(weight.shape[1], len(weight), bias=bias)
+        assert close(layer(x), F.linear(x, layer.weight, layer.bias))
+        assert torch.equal(layer(x[:3]), F.linear(x[:3], layer.weight, layer.bias))
+
+
 @pytest.mark.parametrize(
     ("function", "old", "new"),
     [
-        (_Product.backward, "dense_product(gradient, b.T)", "-dense_product(gradient, b.T)"),
-        (_Product.backward, "dense_product(gradient.T, a.T)", "2 * dense_product(gradient.T, a.T)"),
-        (_Product.forward, "b.contiguous()", "b.flip(1)"),
+        (_Product.backward, "_product(gradient, b.mT)", "-_product(gradient, b.mT)"),
+        (_Product.backward, "_product(gradient.mT, a.mT)", "2 * _product(gradient.mT, a.mT)"),
+        (_by_onednn, "b.contiguous()", "b.flip(1)"),
     ],
 )
-def test_planted_errors_are_found(monkeypatch, function, old: str, new: str) -> None:
+@pytest.mark.parametrize("check", [check, check_members])
+def test_planted_errors_are_found(monkeypatch, check, function, old: str, new: str) -> None:
     plant(monkeypatch, function, old, new)
     with pytest.raises(AssertionError):
         check()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("movedim(dim, 0)", "flip(dim).movedim(dim, 0)"),
+        ("value.expand(info.batch_size, *value.shape)", "2 * value.expand(info.batch_size, *value.shape)"),
+        ("movedim(dim, 0)", "movedim(dim, 0).roll(1, 1)"),
+    ],
+)
+def test_errors_among_the_members_are_found(monkeypatch, old: str, new: str) -> None:
+    plant(monkeypatch, _Product.vmap, old, new)
+    with pytest.raises(AssertionError):
+        check_members()
 
 
 def test_second_derivatives() -> None:
@@ -87,7 +137,7 @@ def test_second_derivatives() -> None:
     assert close(slope(dense_product), slope(F.linear))
 
 
-@pytest.mark.parametrize("change", ["small", "double", "autocast", "compiled", "vectors", "functorch"])
+@pytest.mark.parametrize("change", ["small", "double", "autocast", "compiled", "vectors", "functorch", "vmap twice"])
 def test_all_else_is_left_to_torch(change: str) -> None:
     n, b, a = (4, 3, 5) if change == "small" else LARGE
     x, weight, _ = inputs(n, b, a)
@@ -104,5 +154,9 @@ def test_all_else_is_left_to_torch(change: str) -> None:
     elif change == "functorch":
         found = torch.func.grad(lambda w: dense_product(x, w).square().sum())(weight)
         assert close(found, torch.func.grad(lambda w: F.linear(x, w).square().sum())(weight))
+    elif change == "vmap twice":
+        of_each = torch.vmap(torch.vmap(dense_product, (None, 0)), (0, None))
+        xs, weights = torch.stack([x, -x]), torch.stack([weight, 2 * weight, weight])
+        assert close(of_each(xs, weights), torch.einsum("sna,tba->stnb", xs, weights))
     else:
         assert torch.equal(dense_product(x, weight), F.linear(x, weight))
