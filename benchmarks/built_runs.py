@@ -23,9 +23,9 @@ from lit_improved_gan import (
     ReleasedAdam,
     RingDataModule,
 )
-from lit_improved_gan.callbacks.untouched import evaluating, untouched_noise
 from lit_improved_gan.metrics import ClassifiedModes, GaussianModes, ModeJudge
 from lit_improved_gan.seeding import generator
+from lit_improved_gan.untouched import evaluating, untouched_noise
 
 __all__ = ["BUILDS", "Build", "Kind", "bare_trainer", "digits", "ring", "run"]
 
