@@ -5,9 +5,12 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
-__all__ = ["ROOT", "fit", "measure", "run"]
+__all__ = ["ROOT", "as_they_end", "fit", "measure", "run"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,3 +69,13 @@ def run(config: str, *arguments: str) -> tuple[str, float]:
     if process.returncode:
         raise SystemExit(text)
     return text, used.ru_utime + used.ru_stime
+
+
+def as_they_end(function: Callable[..., Any], wanted: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[Any]:
+    """What ``function`` returns of each tuple of arguments, ``jobs`` at a time; if one fails, the rest is not begun."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for future in as_completed([pool.submit(function, *arguments) for arguments in wanted]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -19,12 +19,11 @@ import json
 import statistics
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-from command import ROOT, measure
+from command import ROOT, as_they_end, measure
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -57,9 +56,10 @@ def overlay(name: str) -> Path:
     return ROOT / FILES.get(name, f"configs/technique/{name}.yaml")
 
 
-def run(experiment: str, row: str, seeds: list[int], steps: int | None) -> list[dict[str, Any]]:
+def run(experiment: str, row: str, seeds: list[int], steps: int | None, *options: str) -> list[dict[str, Any]]:
     """The runs of these seeds, side by side where there are several."""
     arguments = [part for name in ROWS[row] for part in ("--config", str(overlay(name)))]
+    arguments += options
     arguments += ["--seeds", str(seeds)] if len(seeds) > 1 else ["--seed_everything", str(seeds[0])]
     if steps is not None:
         arguments += [f"--trainer.max_steps={steps}"]
@@ -82,6 +82,11 @@ def cell(values: list[float], places: int) -> str:
     return f"{statistics.mean(values):.{places}f} +- {spread:.{places}f}"
 
 
+def summary(modes: list[float], quality: list[float], kl: list[float]) -> str:
+    """The cells of a row, by the values of its seeds."""
+    return " | ".join([cell(modes, 1), f"{min(modes):g}", cell(quality, 3), cell(kl, 3)])
+
+
 def table(runs: list[dict[str, Any]], experiment: str) -> list[str]:
     """The lines of an experiment's table."""
     own = [run for run in runs if run["experiment"] == experiment]
@@ -89,9 +94,8 @@ def table(runs: list[dict[str, Any]], experiment: str) -> list[str]:
     for row in ROWS:
         chosen = [run for run in own if run["row"] == row]
         if chosen:
-            modes, quality, kl = ([run[name] for run in chosen] for name in MEASURES)
-            cells = [cell(modes, 1), f"{min(modes):g}", cell(quality, 3), cell(kl, 3), str(len(chosen))]
-            lines.append(f"| {row} | {' | '.join(cells)} |")
+            cells = summary(*([run[name] for run in chosen] for name in MEASURES))
+            lines.append(f"| {row} | {cells} | {len(chosen)} |")
     for null in ("real", "noise"):
         modes, quality, kl = (own[0]["null"][f"{null}_{name}"] for name in MEASURES)
         lines.append(f"| {null} samples | {modes:g} | | {quality:.3f} | {kl:.3f} | |")
@@ -136,13 +140,9 @@ def main() -> None:
             known = {run["seed"] for run in done["runs"] if (run["experiment"], run["row"]) == (experiment, row)}
             seeds = [seed for seed in options.seeds if seed not in known]
             missing += [(experiment, row, seeds)] if seeds else []
-    pool = ThreadPoolExecutor(options.jobs)
-    try:
-        for future in as_completed([pool.submit(run, *one, options.steps) for one in missing]):
-            done["runs"] += future.result()
-            options.output.write_text(json.dumps(done, indent=1) + "\n")
-    finally:
-        pool.shutdown(cancel_futures=True)  # where a run fails, those that wait are not begun
+    for found in as_they_end(run, [(*one, options.steps) for one in missing], options.jobs):
+        done["runs"] += found
+        options.output.write_text(json.dumps(done, indent=1) + "\n")
     for experiment in EXPERIMENTS:
         if any(run["experiment"] == experiment for run in done["runs"]):
             print("\n" + "\n".join(table(done["runs"], experiment)))

@@ -9,13 +9,11 @@ done again. Prints a table: means and standard deviations over the seeds, as ben
 
 import argparse
 import json
-import tempfile
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from command import ROOT, measure
-from mode_collapse import MEASURES, ROWS, cell, overlay
+import mode_collapse
+from command import ROOT, as_they_end
 
 CHOSEN = ["plain", "the paper's best three"]
 OUTPUT = ROOT / "benchmarks" / "results" / "momentum.json"
@@ -23,21 +21,18 @@ OUTPUT = ROOT / "benchmarks" / "results" / "momentum.json"
 
 def run(momentum: float, row: str, seeds: list[int]) -> dict[str, Any]:
     """One row: each measure by seed."""
-    arguments = [part for name in ROWS[row] for part in ("--config", str(overlay(name)))]
-    arguments += [f"--model.{p}_optimizer.init_args.betas=[{momentum}, 0.999]" for p in ("generator", "discriminator")]
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure("stacked_digits_gan.yaml", *arguments, f"--seeds={seeds}", f"--runs={folder}")
-    return {"momentum": momentum, "row": row, "seeds": seeds} | {
-        name: [found[f"{name}_seed{seed}"] for seed in seeds] for name in MEASURES
-    }
+    betas = [f"--model.{p}_optimizer.init_args.betas=[{momentum}, 0.999]" for p in ("generator", "discriminator")]
+    found = mode_collapse.run("stacked_digits", row, seeds, None, *betas)
+    by_seed = {name: [one[name] for one in found] for name in mode_collapse.MEASURES}
+    return {"momentum": momentum, "row": row, "seeds": seeds} | by_seed
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """The lines of the table."""
     lines = ["| momentum | training | modes | least | high quality | KL |", "|---|---|---|---|---|---|"]
     for one in sorted(rows, key=lambda one: (one["momentum"], CHOSEN.index(one["row"]))):
-        cells = [f"{one['momentum']:g}", one["row"], cell(one["modes"], 1), f"{min(one['modes']):g}"]
-        lines.append(f"| {' | '.join([*cells, cell(one['quality'], 3), cell(one['kl'], 3)])} |")
+        cells = mode_collapse.summary(*(one[name] for name in mode_collapse.MEASURES))
+        lines.append(f"| {one['momentum']:g} | {one['row']} | {cells} |")
     return lines
 
 
@@ -51,13 +46,9 @@ def main() -> None:
     done: list[dict[str, Any]] = json.loads(options.output.read_text()) if options.output.is_file() else []
     known = [(one["momentum"], one["row"], one["seeds"]) for one in done]
     wanted = [(momentum, row, options.seeds) for row in CHOSEN[::-1] for momentum in options.momentum]
-    pool = ThreadPoolExecutor(options.jobs)
-    try:
-        for future in as_completed([pool.submit(run, *one) for one in wanted if one not in known]):
-            done.append(future.result())
-            options.output.write_text(json.dumps(done, indent=1) + "\n")
-    finally:
-        pool.shutdown(cancel_futures=True)  # where a run fails, those that wait are not begun
+    for found in as_they_end(run, [one for one in wanted if one not in known], options.jobs):
+        done.append(found)
+        options.output.write_text(json.dumps(done, indent=1) + "\n")
     print("\n".join(table(done)))
 
 

@@ -19,18 +19,18 @@ def dense_product(x: Tensor, weight: Tensor) -> Tensor:
 
     For float32 on a CPU torch calls MKL, which uses half the width of an AMD processor. Large products go through
     oneDNN there, which is twice as fast; values differ by rounding. On Intel's own processors it would be slower.
-    Within ``torch.vmap`` the products of all members do the same.
+    So do those of S members, given as they are or within ``torch.vmap``.
 
     Args:
-        x: ``(N, A)``.
-        weight: ``(B, A)``.
+        x: ``(N, A)``, or ``(S, N, A)``.
+        weight: ``(B, A)``, or ``(S, B, A)``.
 
     Returns:
-        ``(N, B)``, differentiable any number of times.
+        ``(N, B)``, or ``(S, N, B)``, differentiable any number of times.
     """
     if _suits(x, weight):
         return _Product.apply(x, weight)  # type: ignore[no-any-return]
-    return F.linear(x, weight)
+    return F.linear(x, weight) if weight.dim() == 2 else x @ weight.mT
 
 
 class Dense(nn.Linear):
@@ -44,7 +44,7 @@ class Dense(nn.Linear):
         """Map ``(N, A)`` to ``(N, B)``."""
         if not _suits(x, self.weight):
             return super().forward(x)
-        product = dense_product(x, self.weight)
+        product: Tensor = _Product.apply(x, self.weight)
         return product if self.bias is None else product + self.bias
 
 
@@ -60,10 +60,11 @@ def _suits(x: Tensor, weight: Tensor) -> bool:
     return (
         not torch.compiler.is_compiling()
         and _on_amd()
-        and x.dim() == weight.dim() == 2
+        and x.dim() == weight.dim()
+        and weight.dim() in (2, 3)
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
-        and len(x) * weight.numel() >= _WORTHWHILE
+        and x.shape[-2] * weight.shape[-2:].numel() >= _WORTHWHILE
         and torch.backends.mkldnn.is_available()
         and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
@@ -102,8 +103,8 @@ class _Product(torch.autograd.Function):
         """By products of the same kind."""
         a, b = ctx.saved_tensors
         (gradient,) = gradients
-        on_a = _product(gradient, b.mT) if ctx.needs_input_grad[0] else None
-        on_b = _product(gradient.mT, a.mT) if ctx.needs_input_grad[1] else None
+        on_a = dense_product(gradient, b.mT) if ctx.needs_input_grad[0] else None
+        on_b = dense_product(gradient.mT, a.mT) if ctx.needs_input_grad[1] else None
         return on_a, on_b
 
     @staticmethod
@@ -113,10 +114,4 @@ class _Product(torch.autograd.Function):
             value.movedim(dim, 0) if dim is not None else value.expand(info.batch_size, *value.shape)
             for value, dim in zip((a, b), in_dims, strict=True)
         )
-        return _product(*whole), 0
-
-
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    if _suits(a[0], b[0]) if a.dim() == 3 else _suits(a, b):
-        return _Product.apply(a, b)  # type: ignore[no-any-return]
-    return a @ b.mT
+        return dense_product(*whole), 0

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from lit_improved_gan.untouched import evaluating
+
 __all__ = ["check_noise", "check_shares", "check_sizes", "width_after"]
 
 
@@ -46,6 +48,6 @@ def check_shares(network: str, **parameters: float) -> None:
 @torch.no_grad()
 def width_after(layer: nn.Module, size: int) -> int:
     """The size of what a layer makes of vectors of a given size."""
-    width: int = layer.eval()(torch.zeros(2, size)).shape[1]
-    layer.train()
+    with evaluating(layer):
+        width: int = layer(torch.zeros(2, size)).shape[1]
     return width

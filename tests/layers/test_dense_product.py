@@ -101,8 +101,8 @@ def test_a_layer_is_that_of_torch() -> None:
 @pytest.mark.parametrize(
     ("function", "old", "new"),
     [
-        (_Product.backward, "_product(gradient, b.mT)", "-_product(gradient, b.mT)"),
-        (_Product.backward, "_product(gradient.mT, a.mT)", "2 * _product(gradient.mT, a.mT)"),
+        (_Product.backward, "dense_product(gradient, b.mT)", "-dense_product(gradient, b.mT)"),
+        (_Product.backward, "dense_product(gradient.mT, a.mT)", "2 * dense_product(gradient.mT, a.mT)"),
         (_by_onednn, "b.contiguous()", "b.flip(1)"),
     ],
 )
