@@ -1,10 +1,11 @@
-"""A training batch of the paper's MNIST experiment on a GPU: as usual, and with its gradients as CUDA graphs.
+"""A training batch of the paper's MNIST experiment on a GPU: as usual, with its gradients as CUDA graphs, and compiled.
 
-    python benchmarks/gpu_step.py [--data data] [--batches 180]
+    python benchmarks/gpu_step.py [--data data] [--batches 180] [--rows 0 1 2 ...]
 
 One seed alone and ten seeds side by side (the time is that of all ten), products in TF32, the training images on the
-GPU; with bfloat16 by autocast, too. Each is a fit of the library's module by the trainer, without callbacks; the first
-thirty batches are not timed. Prints milliseconds a batch, and writes benchmarks/results/gpu/gpu_step.json.
+GPU; with bfloat16 by autocast, too. With its networks compiled, too. Each is a fit of the
+library's module by the trainer, without callbacks; the first thirty batches are not timed. Prints milliseconds a batch,
+and writes benchmarks/results/gpu/gpu_step.json.
 `benchmarks/bare_mnist_ssl.py` times the same as a bare loop.
 """
 
@@ -25,12 +26,13 @@ from lit_improved_gan import MLPDiscriminator, MLPGenerator, MNISTDataModule, Re
 from lit_improved_gan.modules import SemiSupervisedGAN
 
 WARM_UP = 30
-VARIANTS = [
-    (1, False, "32-true"),
-    (1, True, "32-true"),
-    (10, False, "32-true"),
-    (10, True, "32-true"),
-    (10, True, "bf16-mixed"),
+VARIANTS: list[tuple[int, bool, bool, Any]] = [  # seeds, CUDA graphs, networks compiled, precision
+    (1, False, False, "32-true"),
+    (1, True, False, "32-true"),
+    (10, False, False, "32-true"),
+    (10, True, False, "32-true"),
+    (10, True, True, "32-true"),
+    (10, True, False, "bf16-mixed"),
 ]
 
 
@@ -51,7 +53,7 @@ class Timer(Callback):
             self.ms = 1e3 * (time.perf_counter() - self.start) / (self.last - WARM_UP)
 
 
-def member(seed: int, graphs: bool) -> SemiSupervisedGAN:
+def member(seed: int, graphs: bool, compiled: bool) -> SemiSupervisedGAN:
     """The module of configs/mnist_ssl.yaml."""
     seed_everything(seed, verbose=False)
     optimizer = partial(ReleasedAdam, lr=0.003)
@@ -64,12 +66,14 @@ def member(seed: int, graphs: bool) -> SemiSupervisedGAN:
         discriminator_average=0.0001,
         seed=seed,
         cuda_graphs=graphs,
+        compile_networks=compiled,
     )
 
 
-def milliseconds(size: int, graphs: bool, precision: Any, options: argparse.Namespace) -> float:
+def milliseconds(size: int, graphs: bool, compiled: bool, precision: Any, options: argparse.Namespace) -> float:
     """A batch of ``size`` seeds."""
-    members = [member(seed, graphs) for seed in range(size)]
+    torch.compiler.reset()  # the networks of the row before are not to count
+    members = [member(seed, graphs, compiled) for seed in range(size)]
     module = SideBySideSemiSupervisedGAN(members) if size > 1 else members[0]
     data = MNISTDataModule(root=options.data, labels_per_class=10, seeds=list(range(size)) if size > 1 else None)
     timer = Timer(options.batches)
@@ -85,20 +89,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--batches", type=int, default=180)
+    parser.add_argument("--rows", type=int, nargs="+", default=list(range(len(VARIANTS))), help="which, from 0")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.backends.cuda.matmul.allow_tf32 = True
     path = ROOT / "benchmarks" / "results" / "gpu" / "gpu_step.json"
     done = json.loads(path.read_text()) if path.is_file() else {}
-    rows = []
-    for size, graphs, precision in VARIANTS:
-        ms = milliseconds(size, graphs, precision, options)
-        rows.append({"seeds": size, "cuda_graphs": graphs, "precision": precision, "ms": round(ms, 2)})
-        print(rows[-1], flush=True)
+    rows: list[dict[str, Any]] = []
     done[torch.cuda.get_device_name()] = {"torch": torch.__version__, "rows": rows}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(done, indent=1) + "\n")
+    for size, graphs, compiled, precision in [VARIANTS[i] for i in options.rows]:
+        ms = milliseconds(size, graphs, compiled, precision, options)
+        kind = {"seeds": size, "cuda_graphs": graphs, "compiled": compiled, "precision": precision}
+        rows.append({**kind, "ms": round(ms, 2)})
+        print(rows[-1], flush=True)
+        path.write_text(json.dumps(done, indent=1) + "\n")
 
 
 if __name__ == "__main__":

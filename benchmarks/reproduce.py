@@ -81,13 +81,18 @@ def train(table: Table, labels: int, seeds: list[int], options: argparse.Namespa
     """Train one seed, or several side by side, or go on, and return the raw results of each."""
     folder = folder_of(table, labels, seeds, options)
     folder.mkdir(parents=True, exist_ok=True)
-    overlay, run = folder / "overlay.yaml", folder / "run" / "0"
-    curve = {"class_path": "error_curve.ErrorCurve", "init_args": {"every_n_epochs": options.every_n_epochs}}
-    overlay.write_text(yaml.safe_dump({"trainer": {"callbacks+": [curve]}}))
+    config, run = folder / "config.yaml", folder / "run" / "0"
+    settings = yaml.safe_load((ROOT / "configs" / f"{table.config}.yaml").read_text())
+    callbacks = settings["trainer"]["callbacks"]
+    for callback in callbacks:
+        if callback["class_path"] == "lit_improved_gan.LastCheckpoint":
+            callback["init_args"]["every_n_epochs"] = options.save_every_n_epochs
+    callbacks += [{"class_path": "error_curve.ErrorCurve", "init_args": {"every_n_epochs": options.every_n_epochs}}]
+    config.write_text(yaml.safe_dump(settings))
     checkpoint = run / "checkpoints" / "last.ckpt"
     if not is_complete(run, options.epochs):
         command = [
-            "fit", "-c", str(ROOT / "configs" / f"{table.config}.yaml"), "-c", str(overlay),
+            "fit", "-c", str(config),
             f"--data.root={options.data}", f"--data.labels_per_class={labels // 10}", f"--runs={folder}", "--name=run",
             f"--seeds={seeds}" if len(seeds) > 1 else f"--seed_everything={seeds[0]}", *shlex.split(options.options),
         ]  # fmt: skip
@@ -154,6 +159,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, help="by default those of the paper")
     parser.add_argument("--every_n_epochs", type=int, default=5, help="epochs between two points of the curve")
+    parser.add_argument("--save_every_n_epochs", type=int, default=1, help="epochs that a run cut off may lose")
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"))
     parser.add_argument("--options", default="", help="further options of `fit`")

@@ -185,6 +185,24 @@ def test_the_times_on_a_gpu_are_the_committed_result() -> None:
     assert f"takes {alone[True]:.1f} ms in the place of {alone[False]:.1f} on an H200" in README
 
 
+def test_the_released_subsets_are_the_committed_result() -> None:
+    result = json.loads((RESULTS / "gpu" / "table1_100.json").read_text())
+    text = (ROOT / "docs" / "semi-supervised.md").read_text()
+    epoch, *wrong = result["epoch, wrong with averaged weights of each seed"][-1]
+    assert "| wrong test digits | " + " | ".join(map(str, wrong)) + " |" in text
+    assert f"cut off after {epoch} of" in text
+    assert f"{mean(wrong[:9]):.0f} +- {stdev(wrong[:9]):.0f}, the paper" in text
+    assert f"All ten have {mean(wrong):.0f} +- {stdev(wrong):.0f}." in text
+    assert min(row[10] for row in result["epoch, wrong with averaged weights of each seed"]) == 1250
+
+
+def test_compiled_networks_on_a_gpu_are_the_committed_result() -> None:
+    rows = json.loads((RESULTS / "gpu" / "gpu_step_compiled.json").read_text())["NVIDIA H200"]["rows"]
+    ten = {row["compiled"]: row["ms"] for row in rows if row["seeds"] == 10}
+    text = (ROOT / "docs" / "semi-supervised.md").read_text()
+    assert f"ten seeds take {ten[True]:.1f} ms in the place of {ten[False]:.1f}" in text
+
+
 def test_the_distances_of_real_images_are_the_committed_result() -> None:
     result = json.loads((RESULTS / "fid_real.json").read_text())
     assert result["images of each set"] == 10_000

@@ -16,8 +16,9 @@ class BatchAxis(LightningModule):
 
     def log_after(self, batches: int, metrics: Mapping[str, Tensor | float], shown: Mapping[str, Tensor]) -> None:
         """Log ``metrics`` and ``shown`` after ``batches`` training batches; ``shown`` goes to the progress bar, too."""
-        self.log_dict(dict(shown), prog_bar=True, logger=False)
-        log_at(self.loggers, {name: float(value) for name, value in {**metrics, **shown}.items()}, batches)
+        kept = {name: value.cpu() for name, value in shown.items()}  # Lightning reads them again after each batch
+        self.log_dict(kept, prog_bar=True, logger=False)
+        log_at(self.loggers, {name: float(value) for name, value in {**metrics, **kept}.items()}, batches)
 
     def on_validation_epoch_end(self) -> None:
         """Count the batch that validation follows: its metrics are logged next."""

@@ -47,10 +47,10 @@ class _SideBySide(AdversarialModule):
         if not seeds or None in seeds or len(set(seeds)) < len(seeds):
             raise ValueError(f"Members side by side should have a `seed` each, all different. Found {seeds}.")
         first = members[0]
-        if first.generator_clip or first.discriminator_clip or first.compile_networks:
+        if first.generator_clip or first.discriminator_clip:
             raise ValueError(
-                "Modules that clip gradients, or compile their networks, cannot train side by side: leave out "
-                "`generator_clip`, `discriminator_clip` and `compile_networks`, or train them one by one."
+                "Modules that clip gradients cannot train side by side: leave out `generator_clip` and "
+                "`discriminator_clip`, or train them one by one."
             )
         size = len(members)
         super().__init__(
@@ -70,6 +70,7 @@ class _SideBySide(AdversarialModule):
             discriminator_penalties=[PenaltyOfEach(cast("Penalty", p), size) for p in first.discriminator_penalties],
             generator_accumulation=first.generator_accumulation,
             discriminator_accumulation=first.discriminator_accumulation,
+            compile_networks=first.compile_networks,
             cuda_graphs=first.cuda_graphs,
             init_images=first.init_images,
             seed=first.seed,
@@ -115,6 +116,7 @@ class _SideBySide(AdversarialModule):
         if stage == "fit":  # initialised: a layer that does it at its first batch is not run as one
             generator.check(generator.prior(2, seeded("check")))
             discriminator.check(images)
+            self._compile()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the counts and the seeds."""

@@ -1,5 +1,6 @@
 """Seeds trained side by side follow the same seeds trained alone."""
 
+import shutil
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from lit_improved_gan import (
     SpectralNormLinear,
     VirtualBatchNorm,
 )
-from lit_improved_gan.layers import convert_batch_norm
+from lit_improved_gan.layers import GaussianNoise, convert_batch_norm
 from lit_improved_gan.losses import Penalty
 from lit_improved_gan.modules import GAN, SemiSupervisedGAN
 
@@ -172,6 +173,24 @@ def test_samples_are_dealt_to_the_members_in_turn() -> None:
     for i in range(4):
         alone = stacked.generator_average.network.member(i % 3).eval()
         torch.testing.assert_close(images[i : i + 1], alone(z[i : i + 1]))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_compiled_members_train_as_others_with_the_same_noise() -> None:
+    def trained(compiled: bool) -> SideBySideSemiSupervisedGAN:
+        members = [member(SemiSupervisedGAN, seed, compile_networks=compiled) for seed in SEEDS]
+        for layer in (part for one in members for part in one.modules() if isinstance(part, GaussianNoise)):
+            layer.std = 0.5
+        module = SideBySideSemiSupervisedGAN(members)
+        fit(module, DigitsDataModule(batch_size=40, labels_per_class=3, seeds=SEEDS), steps=4, precision="32-true")
+        assert (module.discriminator._compiled_call_impl is not None) == compiled
+        return module
+
+    torch.compiler.reset()
+    plain, compiled = trained(False).state_dict(), trained(True).state_dict()
+    torch.compiler.reset()
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_what_does_not_fit_is_refused() -> None:

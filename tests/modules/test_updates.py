@@ -241,7 +241,7 @@ def test_a_state_that_is_not_finite_is_not_saved(monkeypatch, tmp_path) -> None:
 
 def test_compiled_networks_keep_their_names() -> None:
     plain, compiled = gan(), gan(compile_networks=True)
-    compiled.generator.compile = compiled.discriminator.compile = lambda: called.append(True)  # type: ignore[method-assign]
+    compiled.generator.compile = compiled.discriminator.compile = lambda **_: called.append(True)  # type: ignore[method-assign]
     called: list[bool] = []
     for module in (plain, compiled):
         fit(module)
