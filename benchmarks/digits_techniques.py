@@ -15,12 +15,10 @@ import os
 import statistics
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from command import ROOT, fit
+from command import ROOT, as_they_end, fit
 
 PAPER = ["minibatch_discrimination", "historical_averaging", "label_smoothing", "virtual_batch_norm"]
 LATER = ["r1", "spectral_norm"]
@@ -35,6 +33,13 @@ ROWS: dict[str, dict[str, list[str]]] = {
 }
 
 
+def run(experiment: str, row: str, seed: int) -> dict[str, Any]:
+    overlays = [part for name in ROWS[experiment][row] for part in ("-c", str(ROOT / f"configs/technique/{name}.yaml"))]
+    with tempfile.TemporaryDirectory() as folder:
+        found = fit(experiment, *overlays, f"--seed_everything={seed}", f"--runs={folder}")
+    return {"experiment": experiment, "row": row, "seed": seed, **found}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
@@ -45,25 +50,14 @@ def main() -> None:
     if options.output.is_file():
         done = json.loads(options.output.read_text())
     known = {(run["experiment"], run["row"], run["seed"]) for run in done["runs"]}
-    lock = Lock()
-
-    def run(experiment: str, row: str, seed: int) -> None:
-        overlays = [
-            part for name in ROWS[experiment][row] for part in ("-c", str(ROOT / f"configs/technique/{name}.yaml"))
-        ]
-        found = fit(experiment, *overlays, f"--seed_everything={seed}", f"--runs={folder}", f"--name={row}-{seed}")
-        with lock:
-            done["runs"].append({"experiment": experiment, "row": row, "seed": seed, **found})
-            options.output.write_text(json.dumps(done, indent=1) + "\n")
-
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.processes) as pool:
-        jobs = [
-            pool.submit(run, experiment, row, seed)
-            for seed in options.seeds for experiment, rows in ROWS.items() for row in rows
-            if (experiment, row, seed) not in known
-        ]  # fmt: skip
-        for job in jobs:
-            job.result()
+    missing = [
+        (experiment, row, seed)
+        for seed in options.seeds for experiment, rows in ROWS.items() for row in rows
+        if (experiment, row, seed) not in known
+    ]  # fmt: skip
+    for found in as_they_end(run, missing, options.processes):
+        done["runs"].append(found)
+        options.output.write_text(json.dumps(done, indent=1) + "\n")
     for experiment, rows in ROWS.items():
         metrics = ["test"] if experiment == "digits.yaml" else ["score", "confident"]
         print(f"\n| {experiment} | " + " | ".join(metrics) + " |\n|---" + "|---" * len(metrics) + "|")

@@ -1,11 +1,11 @@
 """A training batch of the paper's MNIST experiment on a GPU: as usual, with its gradients as CUDA graphs, and compiled.
 
-    python benchmarks/gpu_step.py [--data data] [--batches 180] [--rows 0 1 2 ...]
+    python benchmarks/gpu_step.py [--data data] [--batches 180] [--rows 0 1 2 ...] [--output FILE]
 
 One seed alone and ten seeds side by side (the time is that of all ten), products in TF32, the training images on the
-GPU; with bfloat16 by autocast, too. With its networks compiled, too. Each is a fit of the
-library's module by the trainer, without callbacks; the first thirty batches are not timed. Prints milliseconds a batch,
-and writes benchmarks/results/gpu/gpu_step.json.
+GPU; with bfloat16 by autocast and with compiled networks, too. Each is a fit of the library's module by the trainer,
+without callbacks; the first thirty batches are not timed. Prints milliseconds a batch, and writes
+benchmarks/results/gpu/gpu_step.json, in the place of this GPU's earlier rows: give some rows an --output of their own.
 `benchmarks/bare_mnist_ssl.py` times the same as a bare loop.
 """
 
@@ -90,12 +90,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--batches", type=int, default=180)
     parser.add_argument("--rows", type=int, nargs="+", default=list(range(len(VARIANTS))), help="which, from 0")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "gpu" / "gpu_step.json")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.backends.cuda.matmul.allow_tf32 = True
-    path = ROOT / "benchmarks" / "results" / "gpu" / "gpu_step.json"
-    done = json.loads(path.read_text()) if path.is_file() else {}
+    done = json.loads(options.output.read_text()) if options.output.is_file() else {}
     rows: list[dict[str, Any]] = []
     done[torch.cuda.get_device_name()] = {"torch": torch.__version__, "rows": rows}
     for size, graphs, compiled, precision in [VARIANTS[i] for i in options.rows]:
@@ -103,7 +103,7 @@ def main() -> None:
         kind = {"seeds": size, "cuda_graphs": graphs, "compiled": compiled, "precision": precision}
         rows.append({**kind, "ms": round(ms, 2)})
         print(rows[-1], flush=True)
-        path.write_text(json.dumps(done, indent=1) + "\n")
+        options.output.write_text(json.dumps(done, indent=1) + "\n")
 
 
 if __name__ == "__main__":

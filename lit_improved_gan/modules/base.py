@@ -201,18 +201,13 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         self._batch_checked = False
         if stage == "fit" and not self.initialized and needs_images(self.generator, self.discriminator):
             self.initialize(reference_images(self, self.init_images, self._seed))
-        if stage == "fit":
-            self._compile()
 
-    def _compile(self) -> None:
-        """Compile the networks where that is wanted; their noise is what it would be otherwise."""
+    def on_fit_start(self) -> None:
+        """Compile the networks, whose noise stays as it is, and check that what is to be captured can be."""
+        ask_the_runtime()
         if self.compile_networks:
             for network in (self.generator, self.discriminator):
                 network.compile(dynamic=False, options={"fallback_random": True})
-
-    def on_fit_start(self) -> None:
-        """Check that what is to be captured can be."""
-        ask_the_runtime()
         if self.cuda_graphs:
             check_capture(self)
 

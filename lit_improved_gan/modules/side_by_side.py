@@ -116,7 +116,6 @@ class _SideBySide(AdversarialModule):
         if stage == "fit":  # initialised: a layer that does it at its first batch is not run as one
             generator.check(generator.prior(2, seeded("check")))
             discriminator.check(images)
-            self._compile()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the counts and the seeds."""
