@@ -59,8 +59,10 @@ def test_pictures_of_points(run, tmp_path, experiment: str) -> None:
 @pytest.mark.parametrize("experiment", KNOWN_MODES[1:])
 @pytest.mark.parametrize("overlay", [path for path in OVERLAYS if path.startswith("configs/technique/")])
 def test_technique_applies_where_modes_are_known(run, experiment: str, overlay: str) -> None:
-    few = "--data.num_points=300" if experiment.startswith("grid") else "--data.num_test=300"
-    result = run("fit", "--config", f"configs/{experiment}", "--config", overlay, *SHORT, few)
+    few, classes = ("num_points", 25) if experiment.startswith("grid") else ("num_test", 1000)
+    options = [f"--data.{few}=300"] if "semi_supervised" not in overlay else []  # else each class has labels
+    options += [f"--model.discriminator.num_outputs={classes}"] if not options else []
+    result = run("fit", "--config", f"configs/{experiment}", "--config", overlay, *SHORT, *options)
     assert result.status == 0, result.err
     assert "test/quality " in result.out
 

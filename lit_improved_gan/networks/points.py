@@ -67,6 +67,7 @@ class PointDiscriminator(nn.Module):
 
     Args:
         dim: numbers of a point.
+        num_outputs: K logits for K classes, or 1 for "real".
         hidden: sizes of the hidden layers.
         layer: makes a layer of given sizes of input and output.
         minibatch_discrimination: makes the layer that looks at the whole batch, after the last hidden layer of a given
@@ -79,7 +80,7 @@ class PointDiscriminator(nn.Module):
         ValueError: a size is below 1, or the scale not above 0.
 
     Shapes:
-        ``(N, dim)`` to logits ``(N, 1)`` and features ``hidden1``, ``hidden2``, ...: activations ``(N, width)``.
+        ``(N, dim)`` to logits ``(N, num_outputs)`` and features ``hidden1``, ``hidden2``, ...: activations ``(N, width)``.
 
     Attributes:
         independent_examples: whether no layer mixes examples, so that several batches may share one forward pass.
@@ -88,6 +89,7 @@ class PointDiscriminator(nn.Module):
     def __init__(
         self,
         dim: int = 2,
+        num_outputs: int = 1,
         hidden: Sequence[int] = (128, 128),
         layer: Callable[[int, int], nn.Module] = nn.Linear,
         minibatch_discrimination: Callable[[int], nn.Module] | None = None,
@@ -96,8 +98,8 @@ class PointDiscriminator(nn.Module):
         negative_slope: float = 0.0,
     ) -> None:
         super().__init__()
-        check_sizes("PointDiscriminator", dim=[dim], hidden=hidden)
-        check_packing("PointDiscriminator", packing, 1)
+        check_sizes("PointDiscriminator", dim=[dim], num_outputs=[num_outputs], hidden=hidden)
+        check_packing("PointDiscriminator", packing, num_outputs)
         check_positive("PointDiscriminator", scale=scale)
         self.packing, self.scale = packing, scale
         sizes = [packing * dim, *hidden]
@@ -106,7 +108,8 @@ class PointDiscriminator(nn.Module):
         )
         self.batch_layer = minibatch_discrimination(sizes[-1]) if minibatch_discrimination else None
         self.independent_examples = self.batch_layer is None and packing == 1
-        self.head = layer(sizes[-1] if self.batch_layer is None else width_after(self.batch_layer, sizes[-1]), 1)
+        width = sizes[-1] if self.batch_layer is None else width_after(self.batch_layer, sizes[-1])
+        self.head = layer(width, num_outputs)
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Map points ``(N, dim)`` to logits and features."""

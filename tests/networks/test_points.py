@@ -64,6 +64,7 @@ def test_layers_of_techniques_fit_in() -> None:
     discriminator.initialize(x)
     assert bool(discriminator.batch_layer.initialized)
     assert discriminator(x).logits.shape == (50, 1)
+    assert PointDiscriminator(num_outputs=8)(x).logits.shape == (50, 8)
 
 
 def test_networks_work_on_data_of_another_scale() -> None:
@@ -103,6 +104,8 @@ def test_networks_copy_pickle_and_compile(network) -> None:
         (PointGenerator, {"hidden": [3, 0]}, "`hidden` of PointGenerator"),
         (PointDiscriminator, {"dim": 0}, "`dim` of PointDiscriminator"),
         (PointDiscriminator, {"hidden": [0]}, "`hidden` of PointDiscriminator"),
+        (PointDiscriminator, {"num_outputs": 0}, "`num_outputs` of PointDiscriminator"),
+        (PointDiscriminator, {"packing": 2, "num_outputs": 8}, "Found packing=2, num_outputs=8"),
         (PointGenerator, {"scale": 0.0}, "`scale` of PointGenerator should be above 0. Found scale=0.0"),
         (PointDiscriminator, {"scale": -1.0}, "`scale` of PointDiscriminator should be above 0. Found scale=-1.0"),
         (PointDiscriminator, {"packing": 0}, "`packing` of PointDiscriminator should be 1 or more. Found packing=0"),
