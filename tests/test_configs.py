@@ -48,6 +48,14 @@ def test_experiment_with_known_modes(run, experiment: str) -> None:
     assert "test/modes_seed4 " in seeds.out
 
 
+def test_points_with_labels_side_by_side(run) -> None:
+    overlay = ("--config", "configs/technique/semi_supervised.yaml", "--model.discriminator.num_outputs=8")
+    result = run("fit", "--config", "configs/ring_gan.yaml", *overlay, *SHORT, "--seeds", "[3,4]")
+    assert result.status == 0, result.err
+    for said in ("test error: ", "  seed 4: ", "their ensemble: ", "test/modes_seed4 "):
+        assert said in result.out
+
+
 @pytest.mark.parametrize("experiment", KNOWN_MODES[:2])
 def test_pictures_of_points(run, tmp_path, experiment: str) -> None:
     result = run("fit", "--config", f"configs/{experiment}", "--config", "configs/picture/points.yaml", *SHORT)
@@ -65,6 +73,7 @@ def test_technique_applies_where_modes_are_known(run, experiment: str, overlay: 
     result = run("fit", "--config", f"configs/{experiment}", "--config", overlay, *SHORT, *options)
     assert result.status == 0, result.err
     assert "test/quality " in result.out
+    assert ("test error: " in result.out) == ("semi_supervised" in overlay)
 
 
 @pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.startswith("mnist")])

@@ -26,17 +26,21 @@ def best_checkpoint(trainer: Trainer) -> tuple[str | None, str]:
 
 
 def result_line(stage: str, metrics: Mapping[str, Any]) -> str:
-    """The result of ``test`` or ``val`` in one line: the error, else the classifier score, else every metric.
+    """The result of ``test`` or ``val``: the error and what else was measured; without it the score, or every metric.
 
     Of seeds side by side it is their mean; a line for each of them and one for their ensemble follow.
     """
     if f"{stage}/error_percent" in metrics:
         word = "validation" if stage == "val" else stage
-        lines = [f"{word} error: {float(metrics[f'{stage}/error_percent']):.2f} %"]
+        lines, rest = [f"{word} error: {float(metrics[f'{stage}/error_percent']):.2f} %"], {}
         for name, value in metrics.items():
             if found := re.fullmatch(rf"{stage}/(?:error_percent_seed(\d+)|ensemble_error_percent)", name):
                 lines.append(f"  {f'seed {found[1]}' if found[1] else 'their ensemble'}: {float(value):.2f} %")
-        return "\n".join([lines[0], *sorted(lines[1:], key=lambda line: "ensemble" in line)])
+            elif name != f"{stage}/error_percent":
+                rest[name] = value
+        others = result_line(stage, rest)
+        lines = [lines[0], *sorted(lines[1:], key=lambda line: "ensemble" in line)]
+        return "\n".join([*lines, others] if others else lines)
     if f"{stage}/classifier_score" in metrics:
         score, std = (float(metrics[f"{stage}/classifier_score{end}"]) for end in ("", "_std"))
         return f"classifier score: {score:.3f} +- {std:.3f}"

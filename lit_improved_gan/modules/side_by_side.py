@@ -172,8 +172,7 @@ class SideBySideGAN(_SideBySide, GAN):
     """
 
     def _log_d_real(self, name: str, batch: LabelledBatch) -> None:
-        images = batch[0].repeat(len(self.seeds), *[1] * (batch[0].dim() - 1))
-        super()._log_d_real(name, LabelledBatch(images, batch[1]))
+        super()._log_d_real(name, LabelledBatch(_for_each(batch[0], len(self.seeds)), batch[1]))
 
 
 class SideBySideSemiSupervisedGAN(_SideBySide, SemiSupervisedGAN):
@@ -198,7 +197,7 @@ class SideBySideSemiSupervisedGAN(_SideBySide, SemiSupervisedGAN):
     def _count(self, stage: str, batch: LabelledBatch) -> None:
         images, labels = batch
         size = len(self.seeds)
-        logits = DiscriminatorOutput.of(self.discriminator_average(images.repeat(size, 1, 1, 1))).logits
+        logits = DiscriminatorOutput.of(self.discriminator_average(_for_each(images, size))).logits
         each = logits.unflatten(0, (size, -1)).softmax(2)
         names = ["error_percent", "ensemble_error_percent", *(f"error_percent_seed{seed}" for seed in self.seeds)]
         wrong = [each.argmax(2) != labels, each.mean(0).argmax(1) != labels, *(each.argmax(2) != labels)]
@@ -206,6 +205,11 @@ class SideBySideSemiSupervisedGAN(_SideBySide, SemiSupervisedGAN):
         for name, metric, found in zip(names, metrics, wrong, strict=True):
             metric.update(100.0 * found)
             self.log(f"{stage}/{name}", metric, on_epoch=True, prog_bar=name == "error_percent" and stage == "val")
+
+
+def _for_each(images: Tensor, members: int) -> Tensor:
+    """The same images, or points, for each member."""
+    return images.repeat(members, *[1] * (images.dim() - 1))
 
 
 def _metrics(members: int) -> nn.ModuleList:

@@ -80,7 +80,8 @@ class PointDiscriminator(nn.Module):
         ValueError: a size is below 1, or the scale not above 0.
 
     Shapes:
-        ``(N, dim)`` to logits ``(N, num_outputs)`` and features ``hidden1``, ``hidden2``, ...: activations ``(N, width)``.
+        ``(N, dim)`` to logits ``(N, num_outputs)`` and features ``hidden1``, ``hidden2``, ...: activations
+        ``(N, width)``.
 
     Attributes:
         independent_examples: whether no layer mixes examples, so that several batches may share one forward pass.
