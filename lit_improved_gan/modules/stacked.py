@@ -55,6 +55,8 @@ class StackedNetwork(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(_plain(name), value)
         self._names = list(weights), list(buffers)
+        every = list(networks[0].named_parameters(remove_duplicate=False))
+        self._tied = len(every) > len(weights)
 
     def _keep(self, network: nn.Module) -> None:
         """Keep a copy that is run with each member's weights, and has the reference input of all."""
@@ -69,13 +71,14 @@ class StackedNetwork(nn.Module):
         """Run each member on its part of the batch."""
         if len(x) % self.size:
             raise ValueError(f"A batch of {self.size} networks side by side should divide by it. Found {len(x)} rows.")
-        weights = {name: self.weights[_plain(name)] for name in self._names[0]}
-        buffers = {name: getattr(self, _plain(name)) for name in self._names[1]}
+        names = [*self._names[0], *self._names[1]]
+        values = [*self.weights.values(), *(getattr(self, _plain(name)) for name in self._names[1])]
 
-        def run(weights: dict[str, Tensor], buffers: dict[str, Tensor], part: Tensor) -> Any:
-            return functional_call(self._skeleton[0], (weights, buffers), (part,))
+        def run(part: Tensor, *values: Tensor) -> Any:  # a flat list: vmap takes its time over trees
+            state = dict(zip(names, values, strict=True))
+            return functional_call(self._skeleton[0], state, (part,), tie_weights=self._tied)
 
-        outputs = torch.vmap(run, randomness="different")(weights, buffers, x.unflatten(0, (self.size, -1)))
+        outputs = torch.vmap(run, randomness="different")(x.unflatten(0, (self.size, -1)), *values)
         return tree_map(lambda value: value.flatten(0, 1), outputs)
 
     def check(self, x: Tensor) -> None:

@@ -71,6 +71,25 @@ def test_copies_pickles_and_state() -> None:
     torch.testing.assert_close(stacked(x).logits[4:], changed.eval()(x[4:]).logits)
 
 
+class Tied(torch.nn.Module):
+    """Uses one weight under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x)))
+
+
+def test_a_weight_of_two_names_is_each_members_own() -> None:
+    members, x = [Tied() for _ in range(3)], torch.randn(3 * 5, 3)
+    together = StackedNetwork(members)
+    alone = torch.cat([member(part) for member, part in zip(members, x.chunk(3), strict=True)])
+    torch.testing.assert_close(together(x), alone)
+
+
 def test_a_buffer_that_no_checkpoint_has_is_each_members_own() -> None:
     def scaled(scale: float) -> torch.nn.Linear:
         network = torch.nn.Linear(2, 2)
