@@ -77,6 +77,14 @@ def test_the_techniques_on_known_modes_are_the_committed_results() -> None:
         assert "\n".join(table(runs, experiment)) in text
         counts = Counter(run["row"] for run in runs if run["experiment"] == experiment)
         assert counts == dict.fromkeys([row for row in ROWS if experiment in ONLY.get(row, EXPERIMENTS)], 5)
+    share = {
+        row: mean(run["quality"] for run in runs if (run["experiment"], run["row"]) == ("stacked_digits", row))
+        for row in ("plain", "the paper's best with labels")
+    }
+    times = share["the paper's best with labels"] / share["plain"]
+    assert f", {times:.1f} times plain's {share['plain']:.2f};".replace("0.", ".") in " ".join(text.split())
+    minutes = sum(run["processor_seconds"] for run in runs) / 60
+    assert f"All rows took {minutes:.0f} minutes" in " ".join(text.split())
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
