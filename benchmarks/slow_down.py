@@ -34,7 +34,7 @@ class States(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
         if pl_module.batches % self.monitor.every_n_batches == 0:
-            self.strong.append(self.monitor.window.state == "too strong")
+            self.strong.append(self.monitor.watches[0].window.state == "too strong")
 
 
 def run(seed: int, slow_down: float | None) -> dict[str, Any]:

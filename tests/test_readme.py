@@ -309,7 +309,7 @@ def test_what_the_monitors_said_is_the_committed_result() -> None:
 def test_the_monitors_thresholds_are_those_of_the_page() -> None:
     text = (ROOT / "docs" / "monitors.md").read_text()
     monitor = BalanceMonitor()
-    window, collapse = monitor.window, monitor.collapse
+    window, collapse = monitor.watches[0].window, monitor.watches[0].collapse
     assert f"every {monitor.every_n_batches} training batches" in text
     assert window.size == collapse.size == 5
     assert f"D is right about {window.strong:.0%} or more".replace("%", " %") in text

@@ -1,6 +1,7 @@
 """Which player is too strong, and whether the generator collapses, said while it trains."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.balance import BalanceWindow, State, look
 from lit_improved_gan.callbacks.collapse import CollapseWindow, Variety
 from lit_improved_gan.callbacks.slow_down import SlowDown
+from lit_improved_gan.callbacks.watch import Watch
 from lit_improved_gan.checks import check_positive
 from lit_improved_gan.losses import real_logit
 from lit_improved_gan.seeding import generator
@@ -22,7 +24,6 @@ from lit_improved_gan.untouched import evaluating, untouched_noise
 
 __all__ = ["BalanceMonitor"]
 
-_CODE: dict[State, float] = {"too weak": -1.0, "balanced": 0.0, "too strong": 1.0}
 _AHEAD: dict[State, str] = {"too strong": "discriminator", "too weak": "generator"}
 
 
@@ -41,7 +42,7 @@ class BalanceMonitor(Callback):
     Works on any LightningModule with a ``generator`` that has ``prior(n, generator)``, a ``discriminator`` that returns
     logits or a :class:`~lit_improved_gan.types.DiscriminatorOutput`, and with ``batches`` or Lightning's
     ``global_step`` to count training batches. A training batch is a dict with ``unlabelled`` or ``labelled`` samples,
-    samples, or (samples, labels). Seeds side by side are watched together.
+    samples, or (samples, labels). Seeds side by side are watched one by one; logged is their mean.
 
     It only watches, unless it is given ``slow_down``: then, while D is too strong, D's learning rates are that much
     smaller, and while D is too weak, G's.
@@ -58,12 +59,13 @@ class BalanceMonitor(Callback):
         slow_down: factor of the learning rates of the player that is ahead, in (0, 1); ``None``: they are left alone.
 
     Attributes:
+        watches: a :class:`~lit_improved_gan.callbacks.watch.Watch` for each of the seeds side by side, or one.
         events: (training batch, state) of each change: ``"too strong"``, ``"too weak"``, or back, ``"balanced"``;
-            ``"collapsing"``, or back, ``"varied"``.
+            ``"collapsing"``, or back, ``"varied"``; of the first watch.
 
     Raises:
         ValueError: an argument is out of its range; before training: ``slow_down`` is given and a player has no
-            optimizer of its own.
+            optimizer of its own, or several seeds share it.
         TypeError: in ``setup``: the module has no such networks.
     """
 
@@ -90,12 +92,20 @@ class BalanceMonitor(Callback):
         if slow_down is not None and not 0 < slow_down < 1:
             raise ValueError(f"Parameter `slow_down` of BalanceMonitor should be in (0, 1). Found {slow_down=}.")
         self.every_n_batches = every_n_batches
-        self.window = BalanceWindow(patience, strong, weak, differ)
-        self.collapse = CollapseWindow(patience, missed, spread)
-        self.events: list[tuple[int, State | Variety]] = []
+        self._window = partial(BalanceWindow, patience, strong, weak, differ)
+        self._collapse = partial(CollapseWindow, patience, missed, spread)
+        self.watches = self._new(1)
         self.slow_down = SlowDown(slow_down)
         self._knows = False
         self._norms: dict[str, Tensor] = {}
+
+    def _new(self, members: int) -> list[Watch]:
+        return [Watch(self._window(), self._collapse()) for _ in range(members)]
+
+    @property
+    def events(self) -> list[tuple[int, State | Variety]]:
+        """The changes."""
+        return self.watches[0].events
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Check the networks."""
@@ -110,9 +120,17 @@ class BalanceMonitor(Callback):
         self._knows = isinstance(pl_module, TwoPlayers)
         if stage == "fit":
             self.slow_down.reset()
+            members = len(_seeds(pl_module))
+            if members != len(self.watches):
+                self.watches = self._new(members)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Check that there are learning rates to change, where that is asked for."""
+        if self.slow_down.factor is not None and len(self.watches) > 1:
+            raise ValueError(
+                "Parameter `slow_down` of BalanceMonitor changes the learning rates of one seed, and seeds side by "
+                f"side share theirs. Found {_seeds(pl_module)}: leave it out, or train them one by one."
+            )
         self.slow_down.check(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
@@ -130,24 +148,24 @@ class BalanceMonitor(Callback):
         batches = batches_done(trainer, pl_module)
         if batches % self.every_n_batches:
             return
-        found = self._look(pl_module, batch, batches)
-        for player, norm in (pl_module.gradient_norms if self._knows else self._norms).items():
-            found[f"{player[0]}_gradient"] = norm
-        together = trainer.strategy.reduce(torch.stack([value.float() for value in found.values()]), reduce_op="mean")
-        values = dict(zip(found, together.tolist(), strict=True))
-        if values.keys() >= {"d_gradient", "g_gradient"}:
-            values["gradient_ratio"] = values["d_gradient"] / max(values["g_gradient"], 1e-12)
-        before: tuple[State, Variety] = self.window.state, self.collapse.state
-        strength = self.window.add(values, may_begin=self.collapse.state == "varied")
-        states: tuple[State, Variety] = strength, self.collapse.add(values)
-        values |= {"d_strength": _CODE[states[0]], "collapsing": float(states[1] == "collapsing")}
-        log_at(trainer.loggers, {f"balance/{name}": value for name, value in values.items()}, batches, write=False)
-        for was, state in zip(before, states, strict=True):
-            if state != was:
-                self.events.append((batches, state))
-                if state not in ("balanced", "varied"):
-                    rank_zero_warn(self._words(state, batches))
-        self.slow_down.apply(trainer, pl_module, _AHEAD.get(strength, ""))
+        looks, norms = self._look(pl_module, batch, batches), pl_module.gradient_norms if self._knows else self._norms
+        for found in looks:
+            found |= {f"{player[0]}_gradient": norm for player, norm in norms.items()}
+        table = torch.stack([torch.stack([value.float() for value in found.values()]) for found in looks])
+        logged: list[dict[str, float]] = []
+        for seed, watch, row in zip(
+            _seeds(pl_module), self.watches, trainer.strategy.reduce(table, reduce_op="mean").tolist(), strict=True
+        ):
+            values = dict(zip(looks[0], row, strict=True))
+            if values.keys() >= {"d_gradient", "g_gradient"}:
+                values["gradient_ratio"] = values["d_gradient"] / max(values["g_gradient"], 1e-12)
+            when = f"batch {batches}" if seed is None else f"batch {batches}, seed {seed}"
+            for state in watch.add(values, batches):
+                rank_zero_warn(watch.words(state, when))
+            logged.append(values | watch.codes)
+        means = {f"balance/{name}": sum(one[name] for one in logged) / len(logged) for name in logged[0]}
+        log_at(trainer.loggers, means, batches, write=False)
+        self.slow_down.apply(trainer, pl_module, _AHEAD.get(self.watches[0].window.state, ""))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Write out what was logged: a run that goes on from here does not log it again."""
@@ -155,7 +173,8 @@ class BalanceMonitor(Callback):
             logger.save()
 
     @torch.no_grad()
-    def _look(self, pl_module: Any, batch: Any, batches: int) -> dict[str, Tensor]:
+    def _look(self, pl_module: Any, batch: Any, batches: int) -> list[dict[str, Tensor]]:
+        """What is seen of each of the seeds side by side, or of one."""
         networks = pl_module.generator, pl_module.discriminator
         real = _real(batch, getattr(pl_module, "d_updates_per_batch", 1))
         with evaluating(*networks), untouched_noise(real.device):
@@ -166,44 +185,26 @@ class BalanceMonitor(Callback):
             else:
                 outputs = [DiscriminatorOutput.of(networks[1](samples)) for samples in (real, fake)]
             on_real, on_fake = (real_logit(output.logits) for output in outputs)
-        return look(real, fake, on_real, on_fake)
-
-    def _words(self, state: State | Variety, batches: int) -> str:
-        window, collapse = self.window, self.collapse
-        if state == "collapsing":
-            return (
-                f"batch {batches}: the generator is collapsing: its samples lie {collapse.mean('spread'):.2f} times as "
-                "far apart as real ones, and most kinds of real samples have none near them (missed variety "
-                f"{collapse.mean('missed'):.2f}; 0: none, 1: all but one). Try minibatch discrimination "
-                "(configs/technique/minibatch_discrimination.yaml, or minibatch_discrimination_points.yaml beside it "
-                "for points), packing (configs/technique/packing.yaml), or a smaller learning rate of the generator."
-            )
-        when = f"batch {batches}: the discriminator is {state}"
-        if state == "too strong":
-            return (
-                f"{when}: it is right about {window.accuracy:.0%} of the samples, D(x) is {window.mean('d_real'):.2f} "
-                f"and D(G(z)) {window.mean('d_fake'):.2f}, so the generator learns little. Try label smoothing "
-                "(configs/technique/label_smoothing.yaml), feature matching, a smaller learning rate of the "
-                "discriminator, or more g_updates_per_batch."
-            )
-        return (
-            f"{when}: it is right about {window.accuracy:.0%} of the samples, though the nearest neighbours of "
-            f"{window.mean('neighbour_accuracy'):.0%} show what they are. Try a larger learning rate of the "
-            "discriminator, more d_updates_per_batch, or a wider network."
-        )
+        parts = (value.unflatten(0, (len(self.watches), -1)) for value in (real, fake, on_real, on_fake))
+        return [look(*own) for own in zip(*parts, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """The last looks and the events."""
-        windows = {"window": self.window.state_dict(), "collapse": self.collapse.state_dict()}
-        return windows | {"events": self.events, "slow_down": self.slow_down.state_dict()}
+        return {"watches": [watch.state_dict() for watch in self.watches], "slow_down": self.slow_down.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the checkpoint's."""
-        self.window.load_state_dict(state_dict["window"])
-        self.collapse.load_state_dict(state_dict["collapse"])
-        self.events = list(state_dict["events"])
+        kept = state_dict.get("watches", [state_dict])  # an earlier version had one alone
+        self.watches = self._new(len(kept))
+        for watch, own in zip(self.watches, kept, strict=True):
+            watch.load_state_dict(own)
         if "slow_down" in state_dict:
             self.slow_down.load_state_dict(state_dict["slow_down"])
+
+
+def _seeds(module: Any) -> list[int | None]:
+    """The seeds that train side by side; of one GAN ``[None]``."""
+    return list(getattr(module, "seeds", [None]))
 
 
 def _real(batch: Any, updates: int) -> Tensor:

@@ -101,15 +101,18 @@ class ModeCoverageMonitor(Callback):
         """Judge ``num_samples`` samples, and show what they cover beside real samples and noise."""
         values = self._measure(trainer, pl_module, "test", self.num_samples)
         pl_module.log_dict(values)
-        lines = [
-            f"of {self._judge.num_modes} modes, {self.num_samples} samples cover (all, with those of low quality):"
-        ]
-        for row, prefix in [("generated", ""), ("real", "real_"), ("noise", "noise_")]:
+        seeds = getattr(pl_module, "seeds", [])
+        several, count = len(seeds) > 1, f"{self._judge.num_modes} modes, {self.num_samples} samples"
+        lines = [f"of {count}{' of each seed' * several} cover (all, with those of low quality):"]
+        rows = [("their mean" if several else "generated", "", ""), ("real", "real_", ""), ("noise", "noise_", "")]
+        rows[:0] = [(f"seed {seed}", "", f"_seed{seed}") for seed in seeds if several]
+        for row, prefix, end in rows:
             modes, quality, kl, all_modes, all_kl = (
-                values[f"test/{prefix}{name}"] for name in ("modes", "quality", "kl", "modes_ungated", "kl_ungated")
+                values[f"test/{prefix}{name}{end}"]
+                for name in ("modes", "quality", "kl", "modes_ungated", "kl_ungated")
             )
             lines.append(
-                f"  {row:9} {modes:6g} modes, KL {kl:.3f}, {quality:6.1%} of high quality "
+                f"  {row:10} {modes:5g} modes, KL {kl:.3f}, {quality:6.1%} of high quality "
                 f"(all: {all_modes:6g} modes, KL {all_kl:.3f})"
             )
         rank_zero_info("\n".join(lines))

@@ -98,4 +98,6 @@ def _check_options(args: list[str], owner: dict[str, Path]) -> None:
 
 
 def _is_experiment(content: dict[str, Any]) -> bool:
-    return "class_path" in content.get("model", {})
+    """Whether it says what the model is, and not merely what an earlier file's data should do for another model."""
+    data = content.get("data")
+    return "class_path" in content.get("model", {}) and not (isinstance(data, dict) and "class_path" not in data)

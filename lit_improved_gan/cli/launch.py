@@ -3,6 +3,7 @@
 import errno
 import logging
 import warnings
+from pathlib import Path
 
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -41,6 +42,14 @@ class _NoTips(logging.Filter):
         return "Tip:" not in record.getMessage()
 
 
+def _format(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning in one line: the library's own without the place in its code."""
+    own = Path(__file__).parents[1] in Path(filename).parents
+    return f"warning: {message}\n" if own else f"{filename}:{lineno}: {category.__name__}: {message}\n"
+
+
 def launch(args: list[str]) -> int:
     """Run the application.
 
@@ -50,6 +59,7 @@ def launch(args: list[str]) -> int:
     Raises:
         UserError: something went wrong before a batch was trained on, or the disk is full.
     """
+    warnings.formatwarning = _format
     for message in _KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):

@@ -183,6 +183,12 @@ class ImageDataModule(LightningDataModule, ABC):
         unknown = set(wanted) - set(known)
         if unknown:
             raise ValueError(f"Attribute `streams` of {type(module).__name__} should name {known}. Found {unknown}.")
+        if wanted and "labelled" not in wanted and self.labels_per_class is not None:
+            raise ValueError(
+                f"Parameter `labels_per_class` of {type(self).__name__} does nothing where {type(module).__name__} "
+                f"takes no labels. Found labels_per_class={self.labels_per_class}: leave it out, or train by a "
+                "SemiSupervisedGAN (configs/technique/semi_supervised.yaml)."
+            )
         if "labelled" in (wanted or ["labelled"]) and not (self._training_set().labels >= 0).any():
             raise ValueError(
                 f"{type(self).__name__} should have training images with a label: `labelled` batches are asked for. "

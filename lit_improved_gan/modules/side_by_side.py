@@ -134,8 +134,9 @@ class _SideBySide(AdversarialModule):
         super().on_load_checkpoint(checkpoint)
 
     def _noise(self, n: int, player: str, update: int) -> Tensor:
-        sources = [seeded(seed, self.batches, player, update, device=self.device) for seed in self.seeds]
-        noise = torch.cat([self.stacks[0].prior(n // len(self.seeds), source) for source in sources])
+        prior, own = self.stacks[0].prior, n // len(self.seeds)
+        sources = (seeded(seed, self.batches, player, update, device=self.device) for seed in self.seeds)
+        noise = torch.cat([prior(own, source) for source in sources])
         return noise.to(next(self.generator.parameters()).dtype)
 
     def discriminate(self, *groups: Tensor) -> list[DiscriminatorOutput]:

@@ -27,6 +27,7 @@ from lit_improved_gan import (
     SideBySideGAN,
 )
 from lit_improved_gan.callbacks.balance import look
+from lit_improved_gan.callbacks.watch import Watch
 from lit_improved_gan.seeding import generator
 
 
@@ -49,7 +50,7 @@ def ring() -> RingDataModule:
 def test_values_are_those_of_the_batch_and_the_players(ring, make_trainer, tmp_path) -> None:
     expected: list[dict[str, float]] = []
 
-    class Watch(BalanceMonitor):
+    class Noting(BalanceMonitor):
         def on_before_optimizer_step(self, trainer, pl_module, optimizer):
             super().on_before_optimizer_step(trainer, pl_module, optimizer)
             norm = torch.stack([p.grad.norm() for group in optimizer.param_groups for p in group["params"]]).norm()
@@ -71,7 +72,7 @@ def test_values_are_those_of_the_batch_and_the_players(ring, make_trainer, tmp_p
                 )
 
     norms: list[float] = []
-    make_trainer(Watch(every_n_batches=3), logger=CSVLogger(tmp_path, "", "")).fit(gan(), ring)
+    make_trainer(Noting(every_n_batches=3), logger=CSVLogger(tmp_path, "", "")).fit(gan(), ring)
     rows = [row for row in csv.DictReader((tmp_path / "metrics.csv").open()) if row["balance/d_real"]]
     assert [int(row["step"]) for row in rows] == [3, 6, 9]
     for row, values in zip(rows, expected, strict=True):
@@ -96,14 +97,14 @@ def trained(ring, make_trainer, *callbacks: Any) -> dict[str, torch.Tensor]:
     same: list[bool] = []
     for callback in callbacks:
 
-        class Watch(type(callback)):
+        class Guarded(type(callback)):
             def on_train_batch_end(self, trainer, pl_module, *args):
                 before = torch.get_rng_state(), [m.training for m in pl_module.modules()]
                 super().on_train_batch_end(trainer, pl_module, *args)
                 same.append(torch.equal(before[0], torch.get_rng_state()))
                 same.append(before[1] == [m.training for m in pl_module.modules()])
 
-        callback.__class__ = Watch
+        callback.__class__ = Guarded
     make_trainer(*callbacks).fit(module, ring)
     assert all(same)
     return module.state_dict()
@@ -253,7 +254,7 @@ def test_nothing_new_is_said_of_d_while_g_collapses(ring, make_trainer) -> None:
 
 
 def test_it_would_be_said_otherwise(ring, make_trainer, monkeypatch) -> None:
-    plant(monkeypatch, BalanceMonitor.on_train_batch_end, 'may_begin=self.collapse.state == "varied"', "may_begin=True")
+    plant(monkeypatch, Watch.add, 'may_begin=self.collapse.state == "varied"', "may_begin=True")
     with pytest.raises(AssertionError):
         check_while_collapsing(ring, make_trainer)
 
@@ -261,9 +262,9 @@ def test_it_would_be_said_otherwise(ring, make_trainer, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("function", "old", "new"),
     [
-        (BalanceMonitor.on_train_batch_end, "if state != was", "if True"),
+        (Watch.add, "if state != was", "if True"),
         (BalanceMonitor.on_train_batch_end, "trainer.loggers", "trainer.loggers[:1]"),
-        (BalanceMonitor.on_train_batch_end, "self.collapse.add(values)", "self.collapse.state"),
+        (Watch.add, "self.collapse.add(values)", "self.collapse.state"),
         (look, "Distances.between(real[:pairs], fake[:pairs])", "Distances.between(fake[:pairs], real[:pairs])"),
     ],
 )
@@ -271,6 +272,70 @@ def test_an_error_planted_is_found(ring, make_trainer, tmp_path, monkeypatch, fu
     plant(monkeypatch, function, old, new)
     with pytest.raises((AssertionError, OSError)):
         check_collapse(ring, make_trainer, tmp_path)
+
+
+class Cloud(PointGenerator):
+    """Normal points of a given width."""
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        self.width = nn.Parameter(torch.tensor(width))
+
+    def forward(self, z):
+        return self.width * z + 0 * super().forward(z)
+
+
+WIDTHS = {4: 1.5, 7: 0.01, 2: 1.5}  # by seed
+
+
+def check_seeds(make_trainer, tmp_path, **options: Any) -> None:
+    frozen = partial(ReleasedAdam, lr=1e-9)
+    rates: dict[str, Any] = {"generator_optimizer": frozen, "discriminator_optimizer": frozen}
+    members = [GAN(Cloud(width), PointDiscriminator(), seed=seed, **rates) for seed, width in WIDTHS.items()]
+    monitor = BalanceMonitor(every_n_batches=1, patience=3, weak=0.51, **options)
+    logger = CSVLogger(tmp_path, "", "")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer = make_trainer(monitor, max_steps=8, max_epochs=-1, logger=logger)
+        trainer.fit(SideBySideGAN(members), RingDataModule(num_points=1000, seeds=list(WIDTHS)))
+    words = [str(one.message) for one in caught if "collapsing" in str(one.message)]
+    assert len(words) == 1
+    assert words[0].startswith("batch 6, seed 7: the generator is collapsing: its samples lie 0.0")
+    collapses = [[event for event in watch.events if event[1] == "collapsing"] for watch in monitor.watches]
+    assert collapses == [[], [(6, "collapsing")], []]
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    shares = [float(row["balance/collapsing"]) for row in rows if row["balance/collapsing"]]
+    assert shares == pytest.approx([0.0] * 5 + [1 / 3] * 3)
+    again = BalanceMonitor(every_n_batches=1, patience=3)
+    again.load_state_dict(monitor.state_dict())
+    assert [watch.events for watch in again.watches] == [watch.events for watch in monitor.watches]
+
+
+def test_of_seeds_side_by_side_the_one_that_collapses_is_named(make_trainer, tmp_path) -> None:
+    check_seeds(make_trainer, tmp_path)
+
+
+def test_mixed_up_seeds_are_found(make_trainer, tmp_path, monkeypatch) -> None:
+    whole = "value.unflatten(0, (len(self.watches), -1))"
+    mixed = "value.unflatten(0, (-1, len(self.watches))).transpose(0, 1)"
+    plant(monkeypatch, BalanceMonitor._look, whole, mixed)
+    with pytest.raises(AssertionError):
+        check_seeds(make_trainer, tmp_path)
+
+
+def test_seeds_side_by_side_share_their_learning_rates(make_trainer, tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"`slow_down` of BalanceMonitor .* Found \[4, 7, 2\]: leave it out"):
+        check_seeds(make_trainer, tmp_path, slow_down=0.5)
+
+
+def test_the_state_of_an_earlier_version_is_taken(ring, make_trainer) -> None:
+    monitor = BalanceMonitor(every_n_batches=1, patience=3)
+    make_trainer(monitor, max_steps=4, max_epochs=-1).fit(gan(), ring)
+    before = monitor.state_dict()
+    earlier = before["watches"][0] | {"slow_down": before["slow_down"]}
+    again = BalanceMonitor(every_n_batches=1, patience=3)
+    again.load_state_dict(earlier)
+    assert again.state_dict() == before
 
 
 def test_what_was_logged_is_written_with_a_checkpoint(ring, make_trainer, tmp_path) -> None:
@@ -313,26 +378,26 @@ def test_semi_supervised_and_side_by_side(make_trainer) -> None:
     module = SemiSupervisedGAN(MLPGenerator(hidden=(20,)), MLPDiscriminator(hidden=(20,)), seed=0)
     monitor = BalanceMonitor(every_n_batches=5)
     make_trainer(monitor).fit(module, DigitsDataModule())
-    assert len(monitor.window.looks) == 2
+    assert len(monitor.watches[0].window.looks) == 2
     together, data = SideBySideGAN([gan(seed) for seed in (1, 2, 3)]), RingDataModule(num_points=1000, seeds=[1, 2, 3])
     monitor = BalanceMonitor(every_n_batches=5)
     make_trainer(monitor).fit(together, data)
-    assert len(monitor.window.looks) == 2
+    assert len(monitor.watches[0].window.looks) == 2
 
 
 def test_a_foreign_module_with_one_optimizer(foreign, loader, make_trainer) -> None:
     monitor = BalanceMonitor(every_n_batches=2)
     make_trainer(monitor).fit(foreign, loader)
-    assert len(monitor.window.looks) == 3
-    assert monitor.window.looks[0]["d_gradient"] > 0
-    assert "g_gradient" not in monitor.window.looks[0]  # its loss has none
+    assert len(monitor.watches[0].window.looks) == 3
+    assert monitor.watches[0].window.looks[0]["d_gradient"] > 0
+    assert "g_gradient" not in monitor.watches[0].window.looks[0]  # its loss has none
 
 
 def test_one_pass_of_d_and_two_say_the_same(ring, make_trainer) -> None:
     """Where D treats every example on its own there is one; of members side by side each has its part of both."""
     passes: list[int] = []
 
-    class Watch(PointDiscriminator):
+    class Seeing(PointDiscriminator):
         def forward(self, x):
             if not self.training:
                 passes.append(len(x))
@@ -342,13 +407,13 @@ def test_one_pass_of_d_and_two_say_the_same(ring, make_trainer) -> None:
         members = []
         for seed in seeds:
             seed_everything(seed, verbose=False)
-            members.append(GAN(PointGenerator(), Watch(), seed=seed))
+            members.append(GAN(PointGenerator(), Seeing(), seed=seed))
             members[-1].discriminator.independent_examples = not apart
         module = members[0] if len(members) == 1 else SideBySideGAN(members)
         data = RingDataModule(batch_size=200, num_points=1000, std=0.1, seeds=seeds if len(seeds) > 1 else None)
         monitor = BalanceMonitor(every_n_batches=1)
         make_trainer(monitor).fit(module, data)
-        return list(monitor.window.looks)
+        return list(monitor.watches[0].window.looks)
 
     for seeds in ([0], [0, 1]):
         apart = looks(True, seeds)
@@ -371,20 +436,20 @@ def test_a_foreign_module_may_have_methods_of_those_names(foreign, loader, make_
     foreign.__class__ = Named
     monitor = BalanceMonitor(every_n_batches=2)
     make_trainer(monitor).fit(foreign, loader)
-    assert monitor.window.looks[0]["d_gradient"] > 0
+    assert monitor.watches[0].window.looks[0]["d_gradient"] > 0
 
 
 def test_several_updates_share_a_batch(ring, make_trainer) -> None:
     sizes: list[int] = []
 
-    class Watch(Scripted):
+    class Seeing(Scripted):
         def forward(self, x):
             if not self.training:
                 sizes.append(len(x))
             return super().forward(x)
 
     seed_everything(0, verbose=False)
-    module = GAN(PointGenerator(), Watch(), d_updates_per_batch=2, seed=0)
+    module = GAN(PointGenerator(), Seeing(), d_updates_per_batch=2, seed=0)
     make_trainer(BalanceMonitor(every_n_batches=5)).fit(module, ring)
     assert sizes[-2:] == [100, 100]
 

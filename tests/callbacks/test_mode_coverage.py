@@ -114,7 +114,7 @@ def test_the_state_of_the_noise_would_be_touched_otherwise(ring, make_trainer, m
         trained(ring, make_trainer, ModeCoverageMonitor(every_n_batches=1, val_samples=50))
 
 
-def test_each_of_several_seeds_is_measured(make_trainer) -> None:
+def test_each_of_several_seeds_is_measured(make_trainer, caplog) -> None:
     seeds = [3, 5, 8]
     data = RingDataModule(std=0.2, num_points=1000, seeds=seeds)
     module = SideBySideGAN([ring_gan(seed) for seed in seeds])
@@ -125,7 +125,11 @@ def test_each_of_several_seeds_is_measured(make_trainer) -> None:
         module.stacks[0].set_member(i, network)
     module.generator_average.restart(module.generator)
     trainer = make_trainer(ModeCoverageMonitor(num_samples=1234))
-    found = trainer.test(module, data, verbose=False)[0]
+    with caplog.at_level("INFO"):
+        found = trainer.test(module, data, verbose=False)[0]
+    assert "of 8 modes, 1234 samples of each seed cover" in caplog.text
+    for row in ("seed 5", "their mean"):
+        assert f"\n  {row:10}     1 modes, KL " in caplog.text
     assert [found[f"test/modes_seed{seed}"] for seed in seeds] == [1, 1, 1]
     assert found["test/modes"] == 1  # and not the three of all together
     assert found["test/quality"] == 1

@@ -2,11 +2,14 @@
 
 import errno
 import os
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import SMALL, expect
+
+import lit_improved_gan.callbacks
 
 FIT = ("fit", "-c", "configs/digits.yaml")
 OVERLAY = "configs/technique/label_smoothing.yaml"
@@ -148,7 +151,23 @@ def test_a_file_that_is_given_twice_is_refused(run) -> None:
 
 
 def test_an_overlay_before_the_experiment_is_refused(run) -> None:
-    expect(run("fit", "-c", OVERLAY, "-c", "configs/digits.yaml"), OVERLAY, "stands before the experiment")
+    for overlay in (OVERLAY, "configs/technique/semi_supervised.yaml"):
+        expect(run("fit", "-c", overlay, "-c", "configs/digits.yaml"), overlay, "stands before the experiment")
+
+
+def test_labels_that_nothing_takes_are_refused(run) -> None:
+    result = run("fit", "-c", "configs/digits_gan.yaml", "--data.labels_per_class=5")
+    expect(result, "`labels_per_class`", "GAN takes no labels", "labels_per_class=5", "semi_supervised.yaml")
+
+
+def test_a_warning_of_the_library_is_said_without_its_place(run) -> None:
+    run(*FIT, "--print_config")
+    own = warnings.formatwarning(
+        UserWarning("a"), UserWarning, lit_improved_gan.callbacks.__file__, 3, "a line of code"
+    )
+    assert own == "warning: a\n"
+    other = warnings.formatwarning(UserWarning("a"), UserWarning, "/some/where.py", 3, "a line of code")
+    assert other == "/some/where.py:3: UserWarning: a\n"
 
 
 def test_a_missing_config_is_named(run) -> None:
