@@ -22,7 +22,8 @@ class PointPictures(Callback):
     """Save ``points.png``, the last state, and ``points.gif``, all of them, below the run directory when training ends.
 
     Grey is the density of the real points; green is where the discriminator says "real", red where it says "generated"
-    (left out where it judges examples together, as with minibatch discrimination or packing); blue are samples of the
+    (left out where it judges examples together, as with minibatch discrimination or packing, and of seeds side by
+    side, whose samples are drawn together); blue are samples of the
     averaged generator, always from the same noise. It needs no display. A resumed run goes on with its animation.
 
     Works on any LightningModule with ``sample(n, seed)`` that returns points ``(n, 2)``, and with ``batches`` or
