@@ -16,6 +16,7 @@ __all__ = [
     "Prior",
     "SchedulerFactory",
     "TwoPlayers",
+    "seeds_of",
 ]
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -98,3 +99,9 @@ class TwoPlayers(Protocol):
     def discriminate(self, *groups: Tensor) -> list[DiscriminatorOutput]:
         """D's output for each group of samples."""
         ...
+
+
+def seeds_of(module: object) -> list[int | None]:
+    """The seeds that train side by side in one of the library's modules; of any other module ``[None]``."""
+    seeds: list[int | None] = getattr(module, "seeds", [None]) if isinstance(module, TwoPlayers) else [None]
+    return list(seeds)

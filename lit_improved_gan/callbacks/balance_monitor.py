@@ -19,7 +19,7 @@ from lit_improved_gan.callbacks.watch import Watch
 from lit_improved_gan.checks import check_positive
 from lit_improved_gan.losses import real_logit
 from lit_improved_gan.seeding import generator
-from lit_improved_gan.types import DiscriminatorOutput, Prior, TwoPlayers
+from lit_improved_gan.types import DiscriminatorOutput, Prior, TwoPlayers, seeds_of
 from lit_improved_gan.untouched import evaluating, untouched_noise
 
 __all__ = ["BalanceMonitor"]
@@ -42,7 +42,8 @@ class BalanceMonitor(Callback):
     Works on any LightningModule with a ``generator`` that has ``prior(n, generator)``, a ``discriminator`` that returns
     logits or a :class:`~lit_improved_gan.types.DiscriminatorOutput`, and with ``batches`` or Lightning's
     ``global_step`` to count training batches. A training batch is a dict with ``unlabelled`` or ``labelled`` samples,
-    samples, or (samples, labels). Seeds side by side are watched one by one; logged is their mean.
+    samples, or (samples, labels). Seeds side by side are watched one by one; logged is their mean, and the norms of the
+    gradients of all together.
 
     It only watches, unless it is given ``slow_down``: then, while D is too strong, D's learning rates are that much
     smaller, and while D is too weak, G's.
@@ -120,7 +121,7 @@ class BalanceMonitor(Callback):
         self._knows = isinstance(pl_module, TwoPlayers)
         if stage == "fit":
             self.slow_down.reset()
-            members = len(_seeds(pl_module))
+            members = len(seeds_of(pl_module))
             if members != len(self.watches):
                 self.watches = self._new(members)
 
@@ -129,7 +130,7 @@ class BalanceMonitor(Callback):
         if self.slow_down.factor is not None and len(self.watches) > 1:
             raise ValueError(
                 "Parameter `slow_down` of BalanceMonitor changes the learning rates of one seed, and seeds side by "
-                f"side share theirs. Found {_seeds(pl_module)}: leave it out, or train them one by one."
+                f"side share theirs. Found {seeds_of(pl_module)}: leave it out, or train them one by one."
             )
         self.slow_down.check(trainer, pl_module)
 
@@ -154,7 +155,7 @@ class BalanceMonitor(Callback):
         table = torch.stack([torch.stack([value.float() for value in found.values()]) for found in looks])
         logged: list[dict[str, float]] = []
         for seed, watch, row in zip(
-            _seeds(pl_module), self.watches, trainer.strategy.reduce(table, reduce_op="mean").tolist(), strict=True
+            seeds_of(pl_module), self.watches, trainer.strategy.reduce(table, reduce_op="mean").tolist(), strict=True
         ):
             values = dict(zip(looks[0], row, strict=True))
             if values.keys() >= {"d_gradient", "g_gradient"}:
@@ -194,17 +195,15 @@ class BalanceMonitor(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the checkpoint's."""
-        kept = state_dict.get("watches", [state_dict])  # an earlier version had one alone
-        self.watches = self._new(len(kept))
-        for watch, own in zip(self.watches, kept, strict=True):
-            watch.load_state_dict(own)
+        kept = state_dict.get("watches")
+        if kept is None and len(self.watches) == 1:  # an earlier version had one, of several seeds together
+            kept = [state_dict]
+        if kept is not None:
+            self.watches = self._new(len(kept))
+            for watch, own in zip(self.watches, kept, strict=True):
+                watch.load_state_dict(own)
         if "slow_down" in state_dict:
             self.slow_down.load_state_dict(state_dict["slow_down"])
-
-
-def _seeds(module: Any) -> list[int | None]:
-    """The seeds that train side by side; of one GAN ``[None]``."""
-    return list(getattr(module, "seeds", [None]))
 
 
 def _real(batch: Any, updates: int) -> Tensor:

@@ -12,6 +12,7 @@ from lit_improved_gan.axis import batches_done, log_at
 from lit_improved_gan.callbacks.numbered_samples import check_samples, numbered_samples
 from lit_improved_gan.metrics import GaussianModes, ModeCoverage, ModeJudge, SupportSize, distance_of_share
 from lit_improved_gan.seeding import generator, mix, permutation
+from lit_improved_gan.types import seeds_of
 from lit_improved_gan.untouched import untouched_noise
 
 __all__ = ["ModeCoverageMonitor"]
@@ -101,11 +102,14 @@ class ModeCoverageMonitor(Callback):
         """Judge ``num_samples`` samples, and show what they cover beside real samples and noise."""
         values = self._measure(trainer, pl_module, "test", self.num_samples)
         pl_module.log_dict(values)
-        seeds = getattr(pl_module, "seeds", [])
-        several, count = len(seeds) > 1, f"{self._judge.num_modes} modes, {self.num_samples} samples"
-        lines = [f"of {count}{' of each seed' * several} cover (all, with those of low quality):"]
-        rows = [("their mean" if several else "generated", "", ""), ("real", "real_", ""), ("noise", "noise_", "")]
-        rows[:0] = [(f"seed {seed}", "", f"_seed{seed}") for seed in seeds if several]
+        seeds = seeds_of(pl_module)
+        rows, whose = [("generated", "", "")], ""
+        if len(seeds) > 1:
+            rows, whose = [(f"seed {seed}", "", f"_seed{seed}") for seed in seeds], " of each seed"
+            rows.append(("their mean", "", ""))
+        rows += [("real", "real_", ""), ("noise", "noise_", "")]
+        count = f"{self._judge.num_modes} modes, {self.num_samples} samples{whose}"
+        lines = [f"of {count} cover (all, with those of low quality):"]
         for row, prefix, end in rows:
             modes, quality, kl, all_modes, all_kl = (
                 values[f"test/{prefix}{name}{end}"]
@@ -132,7 +136,7 @@ class ModeCoverageMonitor(Callback):
                 for row, x in samples.items()
                 for name, value in self._coverage(part.to(pl_module.device) for part in x.split(_PART)).items()
             }
-        seeds = getattr(pl_module, "seeds", [None])
+        seeds = seeds_of(pl_module)
         with untouched_noise(pl_module.device):
             torch.manual_seed(mix(self.seed, stage, trainer.global_rank))  # for a generator with noise of its own
             parts = list(self._samples(trainer, pl_module, n, len(seeds)))

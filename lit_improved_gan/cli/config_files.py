@@ -66,9 +66,9 @@ def check_config_files(args: list[str]) -> None:
     files = [(path, read_config(path)) for path in paths]
     for path, content in files:
         trainer = content.get("trainer", {})
-        if experiment is None and _is_experiment(content):
+        if experiment is None and _is_experiment(content, files):
             experiment = path
-        elif experiment is None and any(_is_experiment(later) for _, later in files):
+        elif experiment is None and any(_is_experiment(later, files) for _, later in files):
             raise UserError(
                 f"The overlay {path} stands before the experiment. Give the experiment's config file first."
             )
@@ -97,7 +97,8 @@ def _check_options(args: list[str], owner: dict[str, Path]) -> None:
         raise UserError("`--trainer` would replace all of the trainer's options. Give them as `--trainer.OPTION`.")
 
 
-def _is_experiment(content: dict[str, Any]) -> bool:
-    """Whether it says what the model is, and not merely what an earlier file's data should do for another model."""
-    data = content.get("data")
-    return "class_path" in content.get("model", {}) and not (isinstance(data, dict) and "class_path" not in data)
+def _is_experiment(content: dict[str, Any], files: list[tuple[Path, dict[str, Any]]]) -> bool:
+    """Whether it says what the model is, and its data, unless they are in no file."""
+    models = [each for _, each in files if "class_path" in each.get("model", {})]
+    whole = [each for each in models if "class_path" in each.get("data", {})]
+    return any(content is each for each in whole or models)

@@ -34,8 +34,8 @@ def check_options(subcommand: str, options: Any) -> None:
             )
     if trainer["overfit_batches"]:
         raise UserError(
-            "--trainer.overfit_batches would take the streams of real images apart. Give a small --data.val_size and "
-            "--data.labels_per_class, or a data set of your own."
+            "--trainer.overfit_batches would take the streams of real images apart. Give a small --data.val_size and, "
+            "where there are labels, --data.labels_per_class, or a data set of your own."
         )
     for name in ("log_every_n_steps", "check_val_every_n_epoch"):
         if trainer[name] is not None and trainer[name] < 1:

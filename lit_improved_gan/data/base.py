@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -15,7 +16,7 @@ from lit_improved_gan.data.labels import labelled_rows
 from lit_improved_gan.data.streams import BatchDataset, BatchSampler, Stream
 from lit_improved_gan.data.training_batches import Rows, TrainingBatches, fits
 from lit_improved_gan.seeding import current_seed, permutation
-from lit_improved_gan.types import LabelledBatch
+from lit_improved_gan.types import LabelledBatch, TwoPlayers
 
 __all__ = ["ImageDataModule"]
 
@@ -173,7 +174,7 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of every stream that the module asks for, from the module's own batch on."""
-        module = self.trainer.lightning_module if self.trainer else None
+        module: Any = self.trainer.lightning_module if self.trainer else None
         wanted: Mapping[str, int] = getattr(module, "streams", {})
         world = self.trainer.world_size if self.trainer else 1
         rank = self.trainer.global_rank if self.trainer else 0
@@ -183,9 +184,9 @@ class ImageDataModule(LightningDataModule, ABC):
         unknown = set(wanted) - set(known)
         if unknown:
             raise ValueError(f"Attribute `streams` of {type(module).__name__} should name {known}. Found {unknown}.")
-        if wanted and "labelled" not in wanted and self.labels_per_class is not None:
-            raise ValueError(
-                f"Parameter `labels_per_class` of {type(self).__name__} does nothing where {type(module).__name__} "
+        if isinstance(module, TwoPlayers) and "labelled" not in wanted and self.labels_per_class is not None:
+            rank_zero_warn(
+                f"Parameter `labels_per_class` of {type(self).__name__} does nothing here: {type(module).__name__} "
                 f"takes no labels. Found labels_per_class={self.labels_per_class}: leave it out, or train by a "
                 "SemiSupervisedGAN (configs/technique/semi_supervised.yaml)."
             )

@@ -55,8 +55,8 @@ class StackedNetwork(nn.Module):
         for name, value in buffers.items():
             self.register_buffer(_plain(name), value)
         self._names = list(weights), list(buffers)
-        every = list(networks[0].named_parameters(remove_duplicate=False))
-        self._tied = len(every) > len(weights)
+        kept = (networks[0].named_parameters, networks[0].named_buffers)
+        self._tied = any(len(list(of())) < len(list(of(remove_duplicate=False))) for of in kept)
 
     def _keep(self, network: nn.Module) -> None:
         """Keep a copy that is run with each member's weights, and has the reference input of all."""

@@ -336,6 +336,17 @@ def test_the_state_of_an_earlier_version_is_taken(ring, make_trainer) -> None:
     again = BalanceMonitor(every_n_batches=1, patience=3)
     again.load_state_dict(earlier)
     assert again.state_dict() == before
+    several = BalanceMonitor(every_n_batches=1, patience=3)
+    several.watches = several._new(3)  # as setup makes them for seeds side by side, before a checkpoint is read
+    several.load_state_dict(earlier)
+    assert [watch.events for watch in several.watches] == [[], [], []]
+
+
+def test_seeds_of_another_module_mean_nothing(foreign, loader, make_trainer) -> None:
+    foreign.seeds = 7
+    monitor = BalanceMonitor(every_n_batches=5)
+    make_trainer(monitor).fit(foreign, loader)
+    assert len(monitor.watches) == 1
 
 
 def test_what_was_logged_is_written_with_a_checkpoint(ring, make_trainer, tmp_path) -> None:

@@ -155,11 +155,6 @@ def test_an_overlay_before_the_experiment_is_refused(run) -> None:
         expect(run("fit", "-c", overlay, "-c", "configs/digits.yaml"), overlay, "stands before the experiment")
 
 
-def test_labels_that_nothing_takes_are_refused(run) -> None:
-    result = run("fit", "-c", "configs/digits_gan.yaml", "--data.labels_per_class=5")
-    expect(result, "`labels_per_class`", "GAN takes no labels", "labels_per_class=5", "semi_supervised.yaml")
-
-
 def test_a_warning_of_the_library_is_said_without_its_place(run) -> None:
     run(*FIT, "--print_config")
     own = warnings.formatwarning(

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import warnings
 
 import pytest
 import torch
@@ -198,3 +199,21 @@ def test_validate_repeats_the_validation_error(finished, run) -> None:
     assert best is not None
     assert shown is not None
     assert float(shown[1]) == pytest.approx(float(best[1]), rel=1e-3)
+
+
+@pytest.mark.parametrize(("experiment", "times"), [("digits_gan", 1), ("digits", 0)])
+def test_labels_that_nothing_takes_are_pointed_out(run, experiment: str, times: int) -> None:
+    short = (
+        "--trainer.accelerator=cpu",
+        "--trainer.max_epochs=-1",
+        "--trainer.max_steps=2",
+        "--data.labels_per_class=5",
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert run("fit", "-c", f"configs/{experiment}.yaml", *short).status == 0
+    words = [
+        str(one.message) for one in caught if "`labels_per_class` of DigitsDataModule does nothing" in str(one.message)
+    ]
+    assert len(words) == times
+    assert all("GAN takes no labels. Found labels_per_class=5: leave it out" in one for one in words)

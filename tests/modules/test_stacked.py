@@ -72,19 +72,25 @@ def test_copies_pickles_and_state() -> None:
 
 
 class Tied(torch.nn.Module):
-    """Uses one weight under two names."""
+    """Uses one weight, or one buffer, under two names."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
         self.first, self.second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
-        self.second.weight = self.first.weight
+        if kind == "weight":
+            self.second.weight = self.first.weight
+        else:
+            scale = torch.rand(3) + 1
+            self.first.register_buffer("scale", scale)
+            self.second.register_buffer("scale", scale)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.second(torch.relu(self.first(x)))
+        return self.second(torch.relu(self.first(x))) * getattr(self.second, "scale", 1.0)
 
 
-def test_a_weight_of_two_names_is_each_members_own() -> None:
-    members, x = [Tied() for _ in range(3)], torch.randn(3 * 5, 3)
+@pytest.mark.parametrize("kind", ["weight", "buffer"])
+def test_what_has_two_names_is_each_members_own(kind: str) -> None:
+    members, x = [Tied(kind) for _ in range(3)], torch.randn(3 * 5, 3)
     together = StackedNetwork(members)
     alone = torch.cat([member(part) for member, part in zip(members, x.chunk(3), strict=True)])
     torch.testing.assert_close(together(x), alone)
