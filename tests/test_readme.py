@@ -111,6 +111,15 @@ def test_python_examples_run(code: str, tmp_path, monkeypatch) -> None:
     exec(code.replace("max_epochs=100", "max_epochs=1, accelerator='cpu', logger=False"), {})
 
 
+def test_the_digits_of_the_gan_are_the_committed_result() -> None:
+    rows = list(csv.DictReader((RESULTS / "digits_gan.csv").open()))
+    (last,) = (row for row in rows if row["test/classifier_score"])
+    shares = [100 * float(last[f"test/class_{digit}"]) for digit in range(10)]
+    assert f"each {min(shares):.0f} to {max(shares):.0f} % of 5,000 samples" in README
+    assert f"{100 * float(last['test/confident_share']):.0f} % of them classified with confidence" in README
+    assert f"classifier score {float(last['test/classifier_score']):.2f} (" in README
+
+
 def test_the_tables_of_techniques_are_the_committed_results() -> None:
     text = (ROOT / "docs" / "techniques.md").read_text()
     runs = json.loads((RESULTS / "digits_techniques.json").read_text())["runs"]
