@@ -127,11 +127,6 @@ class BalanceMonitor(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Check that there are learning rates to change, where that is asked for."""
-        if self.slow_down.factor is not None and len(self.watches) > 1:
-            raise ValueError(
-                "Parameter `slow_down` of BalanceMonitor changes the learning rates of one seed, and seeds side by "
-                f"side share theirs. Found {seeds_of(pl_module)}: leave it out, or train them one by one."
-            )
         self.slow_down.check(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Optimizer) -> None:
@@ -153,10 +148,9 @@ class BalanceMonitor(Callback):
         for found in looks:
             found |= {f"{player[0]}_gradient": norm for player, norm in norms.items()}
         table = torch.stack([torch.stack([value.float() for value in found.values()]) for found in looks])
+        rows = trainer.strategy.reduce(table, reduce_op="mean").tolist()
         logged: list[dict[str, float]] = []
-        for seed, watch, row in zip(
-            seeds_of(pl_module), self.watches, trainer.strategy.reduce(table, reduce_op="mean").tolist(), strict=True
-        ):
+        for seed, watch, row in zip(seeds_of(pl_module), self.watches, rows, strict=True):
             values = dict(zip(looks[0], row, strict=True))
             if values.keys() >= {"d_gradient", "g_gradient"}:
                 values["gradient_ratio"] = values["d_gradient"] / max(values["g_gradient"], 1e-12)

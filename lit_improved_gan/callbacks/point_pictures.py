@@ -10,7 +10,7 @@ from torch import Tensor
 from lit_improved_gan.axis import batches_done
 from lit_improved_gan.callbacks.numbered_samples import check_samples
 from lit_improved_gan.losses import real_logit
-from lit_improved_gan.types import DiscriminatorOutput
+from lit_improved_gan.types import DiscriminatorOutput, seeds_of
 from lit_improved_gan.untouched import evaluating, untouched_noise
 
 __all__ = ["PointPictures", "draw_points"]
@@ -23,8 +23,8 @@ class PointPictures(Callback):
 
     Grey is the density of the real points; green is where the discriminator says "real", red where it says "generated"
     (left out where it judges examples together, as with minibatch discrimination or packing, and of seeds side by
-    side, whose samples are drawn together); blue are samples of the
-    averaged generator, always from the same noise. It needs no display. A resumed run goes on with its animation.
+    side, whose samples are drawn together); blue are samples of the averaged generator, always from the same noise. It
+    needs no display. A resumed run goes on with its animation.
 
     Works on any LightningModule with ``sample(n, seed)`` that returns points ``(n, 2)``, and with ``batches`` or
     Lightning's ``global_step`` to count training batches; its ``discriminator``, if it has one, returns logits or a
@@ -82,7 +82,7 @@ class PointPictures(Callback):
     def _surface(self, trainer: Any, pl_module: Any) -> Tensor | None:
         """D(x) on a grid over the picture, ``(side, side)``, rows from below."""
         network = getattr(pl_module, "discriminator", None)
-        if network is None or not getattr(network, "independent_examples", True) or hasattr(pl_module, "seeds"):
+        if network is None or not getattr(network, "independent_examples", True) or seeds_of(pl_module) != [None]:
             return None
         low, high = _bounds(trainer.datamodule.real_images("train"))
         line = torch.linspace(low, high, _SIDE)

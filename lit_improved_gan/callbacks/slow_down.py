@@ -5,6 +5,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from lit_improved_gan.callbacks.rates import scale_rates
+from lit_improved_gan.types import seeds_of
 
 __all__ = ["SlowDown"]
 
@@ -28,11 +29,17 @@ class SlowDown:
         """Check that there are learning rates to change, where that is asked for.
 
         Raises:
-            ValueError: there are none.
+            ValueError: there are none, or several seeds share them.
         """
-        if self.factor is not None:
-            for player in ("discriminator", "generator"):
-                _optimizers(trainer, module, player)
+        if self.factor is None:
+            return
+        if len(seeds := seeds_of(module)) > 1:
+            raise ValueError(
+                "Parameter `slow_down` of BalanceMonitor changes the learning rates of one seed, and seeds side by "
+                f"side share theirs. Found {seeds}: leave it out, or train them one by one."
+            )
+        for player in ("discriminator", "generator"):
+            _optimizers(trainer, module, player)
 
     def apply(self, trainer: Any, module: Any, player: str) -> None:
         """Slow down this player; ``""``: none."""

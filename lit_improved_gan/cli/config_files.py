@@ -64,11 +64,12 @@ def check_config_files(args: list[str]) -> None:
         if path.resolve() in [earlier.resolve() for earlier in paths[:i]]:
             raise UserError(f"{path} is given twice, and what it adds would be added twice. Give it once.")
     files = [(path, read_config(path)) for path in paths]
+    experiments = _experiments(files)
     for path, content in files:
         trainer = content.get("trainer", {})
-        if experiment is None and _is_experiment(content, files):
+        if experiment is None and path in experiments:
             experiment = path
-        elif experiment is None and any(_is_experiment(later, files) for _, later in files):
+        elif experiment is None and experiments:
             raise UserError(
                 f"The overlay {path} stands before the experiment. Give the experiment's config file first."
             )
@@ -97,8 +98,8 @@ def _check_options(args: list[str], owner: dict[str, Path]) -> None:
         raise UserError("`--trainer` would replace all of the trainer's options. Give them as `--trainer.OPTION`.")
 
 
-def _is_experiment(content: dict[str, Any], files: list[tuple[Path, dict[str, Any]]]) -> bool:
-    """Whether it says what the model is, and its data, unless they are in no file."""
-    models = [each for _, each in files if "class_path" in each.get("model", {})]
-    whole = [each for each in models if "class_path" in each.get("data", {})]
-    return any(content is each for each in whole or models)
+def _experiments(files: list[tuple[Path, dict[str, Any]]]) -> list[Path]:
+    """Those that say what the model and its data are; where no file does, what the model is."""
+    models = [(path, content) for path, content in files if "class_path" in content.get("model", {})]
+    whole = [(path, content) for path, content in models if "class_path" in content.get("data", {})]
+    return [path for path, _ in whole or models]
