@@ -76,8 +76,13 @@ def read_curve(folder: Path, member: int = 0) -> list[list[int]]:
     return [[epoch, *map(int, row[1 + 2 * member : 3 + 2 * member])] for epoch, row in newest]
 
 
-def ensemble_wrong(folders: Sequence[Path]) -> int:
-    """Wrong test images of the mean of the class probabilities of all seeds in some run directories."""
-    kept = [np.load(folder / PROBABILITIES) for folder in folders]
-    mean = torch.cat([torch.from_numpy(each["probabilities"]) for each in kept]).mean(0)
-    return int((mean.argmax(1) != torch.from_numpy(kept[0]["labels"])).sum())
+def ensemble_wrong(members: Sequence[tuple[Path, int]]) -> int:
+    """Wrong test images of the mean of the class probabilities of some runs.
+
+    Args:
+        members: a run directory, and of seeds side by side in it which of them; 0 of one alone.
+    """
+    kept = {folder: np.load(folder / PROBABILITIES) for folder, _ in members}
+    each = {folder: torch.from_numpy(file["probabilities"]) for folder, file in kept.items()}
+    mean = torch.stack([each[folder][i] for folder, i in members]).mean(0)
+    return int((mean.argmax(1) != torch.from_numpy(next(iter(kept.values()))["labels"])).sum())

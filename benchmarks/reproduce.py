@@ -6,10 +6,11 @@
 
 Trains configs/mnist_ssl.yaml, cifar10_ssl.yaml or svhn_ssl.yaml once for each number of labels and each seed, which
 chooses the labelled subset and the initialisation; with `--side_by_side` all seeds of a number of labels as one batched
-model. A run that was stopped goes on where it was, and a complete one is not repeated. Prints the wrong test images (in
-percent for table2 and svhn) of the averaged discriminator after the last epoch, mean and standard deviation over the
-seeds, and those of the ensemble of all `--seeds` (the mean of their class probabilities), beside the paper's, and keeps
-the raw numbers, with the error over the epochs, in benchmarks/results/TABLE.json. Nothing is chosen by the test set.
+model, and with `--at_once` (table1) those of all numbers of labels. A run that was stopped goes on where it was, and a
+complete one is not repeated. Prints the wrong test images (in percent for table2 and svhn) of the averaged
+discriminator after the last epoch, mean and standard deviation over the seeds, and those of the ensemble of all
+`--seeds` (the mean of their class probabilities), beside the paper's, and keeps the raw numbers, with the error over
+the epochs, in benchmarks/results/TABLE.json. Nothing is chosen by the test set.
 `--options` goes to the command line of `fit`, for example `--options="--trainer.precision=bf16-mixed --threads=1"`;
 with other options it is another run.
 """
@@ -31,6 +32,7 @@ import torch
 import yaml
 from command import ROOT
 from error_curve import PROBABILITIES, ensemble_wrong, read_curve
+from labels_by_seed import seed_with
 
 
 class Table(NamedTuple):
@@ -68,18 +70,40 @@ TABLES = {
 }
 
 
-def folder_of(table: Table, labels: int, seeds: list[int], options: argparse.Namespace) -> Path:
-    """Where a run of one seed, or of several side by side, is kept; its run directory is ``run/0`` below."""
-    name = "-".join(map(str, seeds))
+class Member(NamedTuple):
+    """One of the runs that make a cell of the table."""
+
+    labels: int
+    seed: int
+
+
+def groups_of(labels: list[int], options: argparse.Namespace) -> list[list[Member]]:
+    """The members by the model that trains them."""
+    members = [[Member(number, seed) for seed in options.seeds] for number in labels]
+    if options.at_once:
+        return [[member for cell in members for member in cell]]
+    return members if options.side_by_side else [[member] for cell in members for member in cell]
+
+
+def seeds_of(group: list[Member]) -> list[int]:
+    """The seeds that the command line gets."""
+    if len({member.labels for member in group}) == 1:
+        return [member.seed for member in group]
+    return [seed_with(*member) for member in group]
+
+
+def folder_of(table: Table, group: list[Member], options: argparse.Namespace) -> Path:
+    """Where a run of one member, or of several side by side, is kept; its run directory is ``run/0`` below."""
+    labels, seeds = ("-".join(str(value) for value in dict.fromkeys(values)) for values in zip(*group, strict=True))
     if options.options:
-        name += "_" + hashlib.sha256(options.options.encode()).hexdigest()[:8]
-    folder: Path = options.runs / table.config / str(labels) / name
+        seeds += "_" + hashlib.sha256(options.options.encode()).hexdigest()[:8]
+    folder: Path = options.runs / table.config / labels / seeds
     return folder
 
 
-def train(table: Table, labels: int, seeds: list[int], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Train one seed, or several side by side, or go on, and return the raw results of each."""
-    folder = folder_of(table, labels, seeds, options)
+def train(table: Table, group: list[Member], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Train one member, or several side by side, or go on, and return the raw results of each."""
+    folder, seeds = folder_of(table, group, options), seeds_of(group)
     folder.mkdir(parents=True, exist_ok=True)
     config, run = folder / "config.yaml", folder / "run" / "0"
     settings = yaml.safe_load((ROOT / "configs" / f"{table.config}.yaml").read_text())
@@ -88,12 +112,18 @@ def train(table: Table, labels: int, seeds: list[int], options: argparse.Namespa
         if callback["class_path"] == "lit_improved_gan.LastCheckpoint":
             callback["init_args"]["every_n_epochs"] = options.save_every_n_epochs
     callbacks += [{"class_path": "error_curve.ErrorCurve", "init_args": {"every_n_epochs": options.every_n_epochs}}]
+    if len({member.labels for member in group}) > 1:
+        settings["data"]["class_path"] = "labels_by_seed.LabelsBySeed"
+        del settings["data"]["init_args"]["labels_per_class"]
+        how_many = []
+    else:
+        how_many = [f"--data.labels_per_class={group[0].labels // 10}"]
     config.write_text(yaml.safe_dump(settings))
     checkpoint = run / "checkpoints" / "last.ckpt"
     if not is_complete(run, options.epochs):
         command = [
             "fit", "-c", str(config),
-            f"--data.root={options.data}", f"--data.labels_per_class={labels // 10}", f"--runs={folder}", "--name=run",
+            f"--data.root={options.data}", *how_many, f"--runs={folder}", "--name=run",
             f"--seeds={seeds}" if len(seeds) > 1 else f"--seed_everything={seeds[0]}", *shlex.split(options.options),
         ]  # fmt: skip
         if options.epochs is not None:
@@ -107,11 +137,11 @@ def train(table: Table, labels: int, seeds: list[int], options: argparse.Namespa
     elif not is_newer(run / PROBABILITIES, checkpoint):  # cut off between training and test
         call(["test", f"--ckpt_path={checkpoint}", f"--data.root={options.data}"], folder)
     results = []
-    for i, seed in enumerate(seeds):
+    for i, member in enumerate(group):
         errors = read_curve(run, i)
         result = {
-            "labels": labels,
-            "seed": seed,
+            "labels": member.labels,
+            "seed": member.seed,
             "epochs": errors[-1][0],
             "wrong": errors[-1][1],
             "seconds": [int(row[0]) for row in csv.reader((folder / "seconds.csv").open())],
@@ -164,17 +194,25 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"))
     parser.add_argument("--options", default="", help="further options of `fit`")
     parser.add_argument("--output", type=Path, help="by default benchmarks/results/TABLE.json")
-    parser.add_argument("--side_by_side", action="store_true", help="train the seeds as one batched model")
+    together = parser.add_mutually_exclusive_group()
+    together.add_argument("--side_by_side", action="store_true", help="train the seeds as one batched model")
+    together.add_argument("--at_once", action="store_true", help="and those of all numbers of labels (table1)")
     options = parser.parse_args()
+    table = TABLES[options.table]
+    labels = options.labels or list(table.paper)
+    if any(number < 10 or number % 10 for number in labels):
+        parser.error(f"--labels should be multiples of 10, as many for each of ten classes. Found {labels}.")
     if options.side_by_side and len(options.seeds) < 2:
         parser.error(f"--side_by_side needs two --seeds or more. Found {options.seeds}.")
-    table = TABLES[options.table]
+    if options.at_once and (options.table != "table1" or len(labels) < 2):
+        parser.error(f"--at_once is for table1, with two --labels or more. Found {options.table}, {labels}.")
+    if options.at_once and not all(0 <= seed < 1000 for seed in options.seeds):
+        parser.error(f"--at_once needs --seeds in 0..999. Found {options.seeds}.")
     output = options.output or ROOT / "benchmarks" / "results" / f"{options.table}.json"
     done: dict[str, Any] = {"runs": []}
     if output.is_file():
         done = json.loads(output.read_text())
     done["command"] = shlex.join(["python", "benchmarks/reproduce.py", *sys.argv[1:]])
-    groups = [options.seeds] if options.side_by_side else [[seed] for seed in options.seeds]
 
     def keep(kind: str, found: list[dict[str, Any]], *names: str) -> None:
         """Put results in the place of those that are equal in ``names``."""
@@ -182,15 +220,17 @@ def main() -> None:
         done[kind] = [r for r in done.get(kind, []) if [r[name] for name in names] not in keys] + found
         output.write_text(json.dumps(done) + "\n")
 
-    for labels in options.labels or table.paper:
-        runs = []
-        for seeds in groups:
-            runs += train(table, labels, seeds, options)
-            keep("runs", runs, "labels", "seed", "options")
-        if epochs := same_epochs(runs):
-            wrong = ensemble_wrong([folder_of(table, labels, seeds, options) / "run" / "0" for seeds in groups])
-            kept = {"labels": labels, "seeds": sorted(options.seeds), "options": options.options}
-            keep("ensembles", [kept | {"epochs": epochs, "wrong": wrong}], "labels", "seeds", "options")
+    found: dict[Member, tuple[dict[str, Any], Path, int]] = {}
+    for group in groups_of(labels, options):
+        runs, folder = train(table, group, options), folder_of(table, group, options) / "run" / "0"
+        keep("runs", runs, "labels", "seed", "options")
+        found |= {member: (run, folder, i) for i, (member, run) in enumerate(zip(group, runs, strict=True))}
+        for number in {member.labels for member in group}:
+            cell = [found[member] for seed in options.seeds if (member := Member(number, seed)) in found]
+            if len(cell) == len(options.seeds) and (epochs := same_epochs([run for run, _, _ in cell])):
+                wrong = ensemble_wrong([(folder, i) for _, folder, i in cell])
+                kept = {"labels": number, "seeds": sorted(options.seeds), "options": options.options}
+                keep("ensembles", [kept | {"epochs": epochs, "wrong": wrong}], "labels", "seeds", "options")
     print_table(table, done)
 
 

@@ -41,7 +41,8 @@ def test_seeds_side_by_side_have_a_curve_each_and_an_ensemble(fit, tmp_path) -> 
         assert [epoch for epoch, _, _ in curve] == [1, 2]
         assert curve[-1][1] == said(out, f"seed {seed}")
     assert read_curve(folder, 0) != read_curve(folder, 1)
-    assert ensemble_wrong([folder]) == said(out, "their ensemble")
+    assert ensemble_wrong([(folder, 0), (folder, 1)]) == said(out, "their ensemble")
+    assert ensemble_wrong([(folder, 1)]) == said(out, "seed 1")
 
 
 def test_seeds_one_after_the_other_have_an_ensemble(fit, tmp_path) -> None:
@@ -54,7 +55,7 @@ def test_seeds_one_after_the_other_have_an_ensemble(fit, tmp_path) -> None:
     assert probabilities.shape == (2, TEST_IMAGES, 10)
     assert np.allclose(probabilities.sum(2), 1, atol=1e-5)
     wrong = (probabilities.mean(0).argmax(1) != kept[0]["labels"]).sum()
-    assert ensemble_wrong(folders) == wrong
+    assert ensemble_wrong([(folder, 0) for folder in folders]) == wrong
     assert wrong != read_curve(folders[0])[-1][1]
 
 

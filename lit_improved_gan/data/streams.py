@@ -34,13 +34,10 @@ class Stream:
     def take(self, start: int, count: int) -> Tensor:
         """The ``count`` rows from position ``start`` on, ``(count,)``."""
         n = len(self.rows)
-        parts = []
-        while count > 0:
-            tile, offset = divmod(start, n)
-            part = self._permuted(tile)[offset : offset + count]
-            parts.append(part)
-            start, count = start + len(part), count - len(part)
-        return torch.cat(parts)
+        first = start // n
+        tiles = [self._permuted(tile) for tile in range(first, -(-(start + count) // n))]
+        order = tiles[0] if len(tiles) == 1 else torch.cat(tiles)
+        return order[start - first * n :][:count]
 
 
 class BatchDataset(Dataset[Any]):
