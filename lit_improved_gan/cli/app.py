@@ -16,6 +16,7 @@ from lit_improved_gan.callbacks import GracefulInterrupt, RunProgress
 from lit_improved_gan.cli.checkpoint import changed_data, check_left_to_do, check_overridden, read_checkpoint
 from lit_improved_gan.cli.config_files import config_files
 from lit_improved_gan.cli.errors import OneMessage, UserError
+from lit_improved_gan.cli.last_words import LastWords
 from lit_improved_gan.cli.lock import Lock
 from lit_improved_gan.cli.loggers import RunCSVLogger, close
 from lit_improved_gan.cli.machine import prepare_machine
@@ -243,7 +244,7 @@ class App(LightningCLI):
         kwargs["logger"] = self._loggers(settings["logger"])
         callbacks = settings["callbacks"] = list(settings["callbacks"] or [])
         self.run_directory = RunDirectory()
-        callbacks[:0] = [self.run_directory, GracefulInterrupt()]
+        callbacks[:0] = [self.run_directory, GracefulInterrupt(), LastWords()]
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in callbacks):
             callbacks.append(RunProgress())
         for callback in callbacks:
