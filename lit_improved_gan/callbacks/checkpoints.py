@@ -60,7 +60,7 @@ class LastCheckpoint(Checkpoint):
             rank_zero_info(f"The state after {self._saved} training batches is in {self.path(trainer)}")
 
     def _save(self, trainer: Trainer) -> None:
-        if trainer.global_step == self._saved or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if trainer.global_step == self._saved or trainer.fast_dev_run:  # type: ignore[attr-defined]  # a connector sets it
             return
         path = self.path(trainer)
         partial: Any = path.with_suffix(".partial")

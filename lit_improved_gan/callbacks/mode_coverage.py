@@ -130,7 +130,7 @@ class ModeCoverageMonitor(Callback):
     def _measure(self, trainer: Trainer, pl_module: Any, stage: str, n: int) -> dict[str, float]:
         self._judge.to(pl_module.device)
         if n not in self._null:
-            samples = {"real": _real(trainer.datamodule, n), "noise": _noise(trainer.datamodule, n)}  # type: ignore[attr-defined]
+            samples = {"real": _real(trainer.datamodule, n), "noise": _noise(trainer.datamodule, n)}  # type: ignore[attr-defined]  # the loader of data sets it
             self._null[n] = {
                 f"{row}_{name}": value
                 for row, x in samples.items()

@@ -67,7 +67,7 @@ class RollBack(Callback):
         def recover(error: DivergedError) -> None:
             self._roll_back(trainer, pl_module, error)
 
-        pl_module.recover = recover  # type: ignore[assignment]
+        pl_module.recover = recover  # type: ignore[assignment]  # checked in setup
         if self._kept["batch"] is None:
             self._keep(trainer, pl_module)
 
@@ -83,11 +83,11 @@ class RollBack(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Be called no more."""
         if stage == "fit":
-            pl_module.recover = None  # type: ignore[assignment]
+            pl_module.recover = None  # type: ignore[assignment]  # checked in setup
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Be called no more."""
-        pl_module.recover = None  # type: ignore[assignment]
+        pl_module.recover = None  # type: ignore[assignment]  # checked in setup
 
     def _keep(self, trainer: Trainer, module: LightningModule) -> None:
         self._kept["batch"] = trainer.global_step

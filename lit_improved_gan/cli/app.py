@@ -271,7 +271,7 @@ class App(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the best checkpoint, or the last; print the result, where the run is and how to sample from it."""
-        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # a connector sets it
             return
         path, which = best_checkpoint(self.trainer)
         if path is not None:

@@ -15,7 +15,7 @@ __all__ = ["best_checkpoint", "result_line", "say"]
 
 def best_checkpoint(trainer: Trainer) -> tuple[str | None, str]:
     """The checkpoint that is best by validation, or the last where there is none, and which of the two it is."""
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # a connector sets it
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
             return callback.best_model_path, f"best {callback.monitor}: {float(callback.best_model_score or 0):.4g}"

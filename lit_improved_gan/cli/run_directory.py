@@ -86,7 +86,7 @@ class RunDirectory(Callback):
         Were the run moved, or named by another path, it would forget the best score, and the file of that name at the
         old place would be taken for its best.
         """
-        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # a connector sets it
         for callback in callbacks:
             state = checkpoint.get("callbacks", {}).get(callback.state_key, {})
             if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None or "dirpath" not in state:

@@ -29,7 +29,7 @@ def dense_product(x: Tensor, weight: Tensor) -> Tensor:
         ``(N, B)``, or ``(S, N, B)``, differentiable any number of times.
     """
     if _suits(x, weight):
-        return _Product.apply(x, weight)  # type: ignore[no-any-return]
+        return _Product.apply(x, weight)  # type: ignore[no-any-return]  # torch says Any
     return F.linear(x, weight) if weight.dim() == 2 else x @ weight.mT
 
 

@@ -80,7 +80,7 @@ class InceptionFeatures(FeatureExtractor):
         return dict(zip(self.wanted, run(images), strict=True))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "InceptionFeatures":
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torchmetrics has no types there
         _arrange(self.network)
         return self
 
@@ -127,7 +127,7 @@ def _build(path: Path, mode: str) -> torch.nn.Module:
         else:
             from torchmetrics.image.fid import NoTrainInceptionV3
 
-            network = NoTrainInceptionV3("inception-v3-compat", list(_SIZES), safe)  # type: ignore[arg-type]
+            network = NoTrainInceptionV3("inception-v3-compat", list(_SIZES), safe)  # type: ignore[arg-type]  # it takes a path, too
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} should hold the weights of the Inception network as torch-fidelity has them. Found others."

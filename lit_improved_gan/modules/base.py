@@ -176,12 +176,12 @@ class AdversarialModule(SamplingModule, NoisyModule, ABC):
         Raises:
             AttributeError: the loss has no such target (then ``hasattr`` is false).
         """
-        target: float = self.discriminator_loss.real_target  # type: ignore[assignment]
+        target: float = self.discriminator_loss.real_target  # type: ignore[assignment]  # a loss with one
         return target
 
     @real_target.setter
     def real_target(self, value: float) -> None:
-        self.discriminator_loss.real_target = value  # type: ignore[assignment]
+        self.discriminator_loss.real_target = value  # type: ignore[assignment]  # a loss with one
 
     # --- preparation ---
 

@@ -90,7 +90,7 @@ def check_capture(module: LightningModule) -> None:
         ValueError: they cannot.
     """
     networks = [network for name in ("generator", "discriminator") for network in getattr(module, name).modules()]
-    penalties = [*module.generator_penalties, *module.discriminator_penalties]  # type: ignore[misc]
+    penalties = [*module.generator_penalties, *module.discriminator_penalties]  # type: ignore[misc]  # lists of a module of two players
     for wrong, found, remedy in [
         (module.device.type != "cuda", f"a device of type {module.device.type}", "a GPU"),
         (module.trainer.world_size > 1, f"{module.trainer.world_size} processes", "one process"),

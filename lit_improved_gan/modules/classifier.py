@@ -122,7 +122,7 @@ class Classifier(Resumable, BatchAxis):
         torch.default_generator.manual_seed(mix(self.seed or 0, self.batches, self.global_rank))
         images, labels = batch["labelled"] if isinstance(batch, dict) else batch
         loss = F.cross_entropy(DiscriminatorOutput.of(self.network(images)).logits, labels)
-        if (self.batches + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        if (self.batches + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # a connector sets it
             self.log_after(self.batches + 1, {}, {"train/loss": loss.detach()})
         return loss
 

@@ -70,10 +70,10 @@ def initialize_networks(generator: nn.Module, discriminator: nn.Module, images: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(seed, "initialize"))
         if hasattr(discriminator, "initialize"):
-            discriminator.initialize(images)  # type: ignore[operator]
+            discriminator.initialize(images)  # type: ignore[operator]  # it has one
         if hasattr(generator, "initialize"):
-            noise = generator.prior(len(images), torch.default_generator)  # type: ignore[operator]
-            generator.initialize(noise.to(images.dtype))  # type: ignore[operator]
+            noise = generator.prior(len(images), torch.default_generator)  # type: ignore[operator]  # checked in setup
+            generator.initialize(noise.to(images.dtype))  # type: ignore[operator]  # it has one
 
 
 def make_optimizer(parameter: str, make: OptimizerFactory, network: nn.Module) -> Optimizer:

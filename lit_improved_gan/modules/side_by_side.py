@@ -56,7 +56,7 @@ class _SideBySide(AdversarialModule):
         super().__init__(
             StackedNetwork([member.generator for member in members]),
             StackedNetwork([member.discriminator for member in members]),
-            LossOfEach(first.generator_loss, size),  # type: ignore[arg-type]
+            LossOfEach(first.generator_loss, size),  # type: ignore[arg-type]  # has its attributes
             LossOfEach(first.discriminator_loss, size),
             generator_optimizer=first.generator_optimizer,
             discriminator_optimizer=first.discriminator_optimizer,

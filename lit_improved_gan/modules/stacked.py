@@ -100,7 +100,7 @@ class StackedNetwork(nn.Module):
 
     def prior(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw a member's noise."""
-        noise: Tensor = self._skeleton[0].prior(n, generator)  # type: ignore[operator]
+        noise: Tensor = self._skeleton[0].prior(n, generator)  # type: ignore[operator]  # checked in setup
         return noise
 
     def member(self, i: int) -> nn.Module:
