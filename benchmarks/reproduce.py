@@ -1,7 +1,7 @@
 """The semi-supervised tables of the paper.
 
     python benchmarks/reproduce.py table1 [--labels 20 50 100 200] [--seeds 0 1 2] [--data data] [--options ...]
-    python benchmarks/reproduce.py table2 [--labels 1000 2000 4000 8000] ...
+    python benchmarks/reproduce.py table2 [--labels 1000 2000 4000 8000] [--epochs 10] [--device cpu] ...
     python benchmarks/reproduce.py svhn   [--labels 500 1000 2000] ...
 
 Trains configs/mnist_ssl.yaml, cifar10_ssl.yaml or svhn_ssl.yaml once for each number of labels and each seed, which
@@ -101,29 +101,34 @@ def folder_of(table: Table, group: list[Member], options: argparse.Namespace) ->
     return folder
 
 
-def train(table: Table, group: list[Member], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Train one member, or several side by side, or go on, and return the raw results of each."""
-    folder, seeds = folder_of(table, group, options), seeds_of(group)
-    folder.mkdir(parents=True, exist_ok=True)
-    config, run = folder / "config.yaml", folder / "run" / "0"
-    settings = yaml.safe_load((ROOT / "configs" / f"{table.config}.yaml").read_text())
+def settings_of(table: Table, group: list[Member], options: argparse.Namespace) -> dict[str, Any]:
+    """The table's config, with the labels of the members, and a curve of their errors."""
+    settings: dict[str, Any] = yaml.safe_load((ROOT / "configs" / f"{table.config}.yaml").read_text())
     callbacks = settings["trainer"]["callbacks"]
     for callback in callbacks:
         if callback["class_path"] == "lit_improved_gan.LastCheckpoint":
             callback["init_args"]["every_n_epochs"] = options.save_every_n_epochs
     callbacks += [{"class_path": "error_curve.ErrorCurve", "init_args": {"every_n_epochs": options.every_n_epochs}}]
-    if len({member.labels for member in group}) > 1:
+    if len({member.labels for member in group}) == 1:
+        settings["data"]["init_args"]["labels_per_class"] = group[0].labels // 10
+    else:
         settings["data"]["class_path"] = "labels_by_seed.LabelsBySeed"
         del settings["data"]["init_args"]["labels_per_class"]
-        how_many = []
-    else:
-        how_many = [f"--data.labels_per_class={group[0].labels // 10}"]
-    config.write_text(yaml.safe_dump(settings))
+    return settings
+
+
+def train(table: Table, group: list[Member], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Train one member, or several side by side, or go on, and return the raw results of each."""
+    folder, seeds = folder_of(table, group, options), seeds_of(group)
+    folder.mkdir(parents=True, exist_ok=True)
+    config, run = folder / "config.yaml", folder / "run" / "0"
+    config.write_text(yaml.safe_dump(settings_of(table, group, options)))
     checkpoint = run / "checkpoints" / "last.ckpt"
+    where = [f"--data.root={options.data}", *([f"--trainer.accelerator={options.device}"] if options.device else [])]
     if not is_complete(run, options.epochs):
         command = [
             "fit", "-c", str(config),
-            f"--data.root={options.data}", *how_many, f"--runs={folder}", "--name=run",
+            *where, f"--runs={folder}", "--name=run",
             f"--seeds={seeds}" if len(seeds) > 1 else f"--seed_everything={seeds[0]}", *shlex.split(options.options),
         ]  # fmt: skip
         if options.epochs is not None:
@@ -135,7 +140,7 @@ def train(table: Table, group: list[Member], options: argparse.Namespace) -> lis
         with open(folder / "seconds.csv", "a", newline="") as file:
             csv.writer(file).writerow([round(time.perf_counter() - start)])
     elif not is_newer(run / PROBABILITIES, checkpoint):  # cut off between training and test
-        call(["test", f"--ckpt_path={checkpoint}", f"--data.root={options.data}"], folder)
+        call(["test", f"--ckpt_path={checkpoint}", *where], folder)
     results = []
     for i, member in enumerate(group):
         errors = read_curve(run, i)
@@ -169,12 +174,16 @@ def is_newer(path: Path, than: Path) -> bool:
 def call(command: list[str], folder: Path) -> None:
     """Run the command line, whose output is appended to ``log.txt``."""
     whole = [sys.executable, "-m", "lit_improved_gan", *command]
-    with open(folder / "log.txt", "a") as log:
+    with open(folder / "log.txt", "a+") as log:
+        start = log.tell()
         done = subprocess.run(
             whole, stdout=log, stderr=subprocess.STDOUT, check=False, env={**environ(), "PYTHONUNBUFFERED": "1"}
         )
+        log.seek(start)
+        _, error, why = log.read().rpartition("error: ")
     if done.returncode:
-        raise SystemExit(f"{shlex.join(whole)}\nended with {done.returncode}: see {folder / 'log.txt'}")
+        said = f"\n{error}{why.strip()}" if error else ""
+        raise SystemExit(f"{shlex.join(whole)}\nended with {done.returncode}: see {folder / 'log.txt'}{said}")
 
 
 def environ() -> dict[str, str]:
@@ -188,6 +197,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, help="by default those of the paper")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="by default a GPU if there is one")
     parser.add_argument("--every_n_epochs", type=int, default=5, help="epochs between two points of the curve")
     parser.add_argument("--save_every_n_epochs", type=int, default=1, help="epochs that a run cut off may lose")
     parser.add_argument("--data", type=Path, default=Path("data"))
@@ -202,6 +212,11 @@ def main() -> None:
     labels = options.labels or list(table.paper)
     if any(number < 10 or number % 10 for number in labels):
         parser.error(f"--labels should be multiples of 10, as many for each of ten classes. Found {labels}.")
+    for name, values in ("labels", labels), ("seeds", options.seeds):
+        if len(set(values)) < len(values):
+            parser.error(f"--{name} should be different from each other. Found {values}.")
+    if options.device and "--trainer.accelerator" in options.options:
+        parser.error(f"--device {options.device} and --trainer.accelerator in --options say the same: leave one out.")
     if options.side_by_side and len(options.seeds) < 2:
         parser.error(f"--side_by_side needs two --seeds or more. Found {options.seeds}.")
     if options.at_once and (options.table != "table1" or len(labels) < 2):
