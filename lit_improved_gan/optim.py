@@ -99,7 +99,8 @@ class LinearDecay(LRScheduler):
     """Keep the learning rate, then let it fall linearly to zero.
 
     The factor after t training batches is ``min(1, (end - t) / (end - start))``, never below zero. The released
-    CIFAR-10 schedule, min(3 - epoch/400, 1) over 1200 epochs of 500 batches, is ``start=400_000, end=600_000``.
+    CIFAR-10 schedule, min(3 - epoch/400, 1) over 1200 epochs of 500 batches, is ``start=400_000, end=600_000``: equal
+    at the start of each epoch, within which the released factor stays, and this one falls by 1/400 more.
 
     Args:
         optimizer: the optimizer whose learning rate is set.

@@ -55,5 +55,6 @@ def _owners(tree: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _close(name: str, names: list[str]) -> str:
-    close = get_close_matches(name, names, n=1)
+    begun = {known for known in names if known.startswith(name)}  # as --labels for --data.labels_per_class
+    close = list(begun) if len(begun) == 1 else get_close_matches(name, names, n=1)
     return f" Did you mean `{close[0]}`?" if close else ""

@@ -20,7 +20,7 @@ class ArrayDataModule(ImageDataModule):
     Args:
         path: the file. It holds ``train_x`` and ``test_x``, uint8 in 0..255, ``(N, C, H, W)`` or ``(N, H, W)``, and
             ``train_y`` and ``test_y``, classes ``(N,)``; in training -1 means that the class is not known.
-        num_classes: K; ``None``: one more than the largest class of the training set.
+        num_classes: K; ``None``: one more than the largest class of the training set, which has all below it, too.
         kwargs: those of :class:`~lit_improved_gan.data.base.ImageDataModule`.
 
     Raises:
@@ -37,6 +37,13 @@ class ArrayDataModule(ImageDataModule):
         if self.num_classes < 1:
             found = "no class in the training set" if num_classes is None else f"num_classes={num_classes}"
             raise ValueError(f"Parameter `num_classes` of ArrayDataModule should be 1 or more. Found {found}.")
+        absent = sorted(set(range(self.num_classes)) - set(arrays["train_y"].tolist())) if num_classes is None else []
+        if absent:
+            raise ValueError(
+                f"Parameter `num_classes` of ArrayDataModule: the largest class of `train_y` is "
+                f"{self.num_classes - 1}, and of {absent[:10]} there is no image. Correct `train_y`, or give "
+                "`num_classes`."
+            )
         self._arrays: dict[str, Any] | None = arrays
 
     def load(self) -> tuple[Images, Images]:

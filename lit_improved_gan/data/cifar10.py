@@ -15,6 +15,7 @@ class CIFAR10DataModule(DownloadedDataModule):
 
     image_shape = (3, 32, 32)
     num_classes = 10
+    files = ("cifar-10-python.tar.gz", "cifar-10-batches-py/*")
 
     def open(self, train: bool, download: bool) -> Any:
         """``torchvision.datasets.CIFAR10``."""

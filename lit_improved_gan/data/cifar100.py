@@ -15,6 +15,7 @@ class CIFAR100DataModule(DownloadedDataModule):
 
     image_shape = (3, 32, 32)
     num_classes = 100
+    files = ("cifar-100-python.tar.gz", "cifar-100-python/*")
 
     def open(self, train: bool, download: bool) -> Any:
         """``torchvision.datasets.CIFAR100``."""

@@ -29,6 +29,9 @@ class DownloadedDataModule(ImageDataModule):
         super().__init__(**kwargs)
         self.root, self.download = root, download
 
+    files: tuple[str, ...]
+    """Patterns of the paths below ``root`` that torchvision makes."""
+
     @abstractmethod
     def open(self, train: bool, download: bool) -> Any:
         """The training or the test part, as a data set of torchvision."""
@@ -48,6 +51,10 @@ class DownloadedDataModule(ImageDataModule):
             return self.open(train, download)
         except Exception as error:  # whatever a missing, damaged or half downloaded file leads to
             part, name = "training" if train else "test", type(self).__name__
+            root = Path(self.root).expanduser().resolve()
+            paths = sorted(path for pattern in self.files for path in root.glob(pattern) if path.is_file())
+            there = ", ".join(f"{path.relative_to(root)} ({path.stat().st_size:,} bytes)" for path in paths)
+            delete = f"Of its files there are {there}: delete one that was cut off or damaged. " if there else ""
             if download:
                 remedy = "Put its files there by hand where there is no network, in torchvision's layout"
             elif self.download:
@@ -55,9 +62,8 @@ class DownloadedDataModule(ImageDataModule):
             else:
                 remedy = "Set `download` to true, or `root` to where it is"
             raise ValueError(
-                f"Parameter `root` of {name}: the {part} set could not be read from "
-                f"{str(Path(self.root).expanduser().resolve())!r} ({type(error).__name__}: "
-                f"{str(error).strip() or 'no more is known'}). {remedy}; delete its files if one was cut off."
+                f"Parameter `root` of {name}: the {part} set could not be read from {str(root)!r} "
+                f"({type(error).__name__}: {str(error).strip() or 'no more is known'}). {delete}{remedy}."
             ) from error
 
 

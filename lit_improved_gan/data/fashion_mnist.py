@@ -15,6 +15,7 @@ class FashionMNISTDataModule(DownloadedDataModule):
 
     image_shape = (1, 28, 28)
     num_classes = 10
+    files = ("FashionMNIST/raw/*",)
 
     def open(self, train: bool, download: bool) -> Any:
         """``torchvision.datasets.FashionMNIST``."""

@@ -16,6 +16,7 @@ class MNISTDataModule(DownloadedDataModule):
 
     image_shape = (1, 28, 28)
     num_classes = 10
+    files = ("MNIST/raw/*",)
 
     def open(self, train: bool, download: bool) -> Any:
         """``torchvision.datasets.MNIST``."""

@@ -16,6 +16,7 @@ class STL10DataModule(DownloadedDataModule):
 
     image_shape = (3, 96, 96)
     num_classes = 10
+    files = ("stl10_binary.tar.gz", "stl10_binary/*")
 
     def open(self, train: bool, download: bool) -> Any:
         """``torchvision.datasets.STL10``."""

@@ -16,6 +16,7 @@ class SVHNDataModule(DownloadedDataModule):
 
     image_shape = (3, 32, 32)
     num_classes = 10
+    files = ("*_32x32.mat",)
 
     def open(self, train: bool, download: bool) -> Any:
         """``torchvision.datasets.SVHN``."""

@@ -159,5 +159,8 @@ class ConvDiscriminator(nn.Module):
         return DiscriminatorOutput(self.head(x if self.batch_layer is None else self.batch_layer(x)), features)
 
     def initialize(self, x: Tensor) -> None:
-        """Data-dependent initialisation from real images ``(N, C, H, W)``; the released code uses 500 labelled ones."""
+        """Data-dependent initialisation from real images ``(N, C, H, W)``.
+
+        The released code takes 500 labelled ones, and ``fit`` 500 of all training images.
+        """
         initialize(self, x)

@@ -20,6 +20,7 @@ OVERLAY = "configs/technique/label_smoothing.yaml"
     [
         (["--model.d_updates=3"], ["'d_updates' is not accepted", "Did you mean `d_updates_per_batch`?"]),
         (["--model.discriminator.hiden=[3]"], ["'hiden' is not accepted", "Did you mean `hidden`?"]),
+        (["--labels=50"], ["--labels", "Did you mean `labels_per_class`?"]),
         (["--trainer.max_epoch=3"], ["--trainer.max_epoch", "Did you mean `max_epochs`?"]),
         (["--trainer.max_epochs=x"], ["trainer.max_epochs", "x"]),
         (["--model.generator=no.Such"], ["generator", "no.Such"]),

@@ -205,3 +205,15 @@ def test_the_real_cifar10(real_cifar10: Path) -> None:
     assert data.training_set is not None
     assert (len(data.training_set.labels), len(data.val.labels)) == (45_000, 5_000)
     assert data.training_set.labels[data.labelled_rows()].bincount().tolist() == [400] * 10
+
+
+def test_a_class_without_an_image_is_meant_or_a_slip(write) -> None:
+    labels = LABELS.copy()
+    labels[3] = 12
+    refused(
+        write(train_y=labels), "`num_classes`", "largest class of `train_y` is 12", "of [3, 4, 5, 6, 7, 8, 9, 10, 11]"
+    )
+    data = ArrayDataModule(write(train_y=labels), num_classes=13)
+    data.setup()
+    assert data.num_classes == 13
+    refused(write(train_y=labels), "labels_per_class=1, and class 3 has 0", num_classes=13, labels_per_class=1)

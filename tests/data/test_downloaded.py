@@ -385,7 +385,8 @@ def test_a_file_that_was_cut_off(site: Site, tmp_path: Path, name: str, file: st
     module(str(root)).prepare_data()
     whole = (root / file).read_bytes()
     (root / file).write_bytes(whole[: int(keep * len(whole))])
-    refused(module(str(root), download=False).setup, module, root, "delete its files if one was cut off")
+    found = f"{file} ({int(keep * len(whole)):,} bytes)"
+    refused(module(str(root), download=False).setup, module, root, found, "delete one that was cut off or damaged")
     shutil.rmtree((root / file).parent) if (root / file).parent != root else (root / file).unlink()
     data = module(str(root))
     data.prepare_data()
@@ -400,4 +401,32 @@ def test_a_cut_off_file_without_a_known_checksum_ends_prepare_data_too(site: Sit
     root = tmp_path / "data"
     MNISTDataModule(str(root)).prepare_data()
     (root / "MNIST/raw/train-images-idx3-ubyte").write_bytes(b"")
-    refused(MNISTDataModule(str(root)).prepare_data, MNISTDataModule, root, "delete its files if one was cut off")
+    found = "MNIST/raw/train-images-idx3-ubyte (0 bytes)"
+    refused(MNISTDataModule(str(root)).prepare_data, MNISTDataModule, root, found, "delete one that was cut off")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("mnist", "MNIST/raw/train-images-idx3-ubyte.gz"),
+        ("cifar10", "cifar-10-python.tar.gz"),
+        ("cifar10", "cifar-10-batches-py/data_batch_3"),
+        ("svhn", "train_32x32.mat"),
+        ("stl10", "stl10_binary.tar.gz"),
+    ],
+)
+def test_a_file_that_was_cut_off_where_there_is_no_network_is_named(
+    site: Site, tmp_path: Path, name: str, file: str
+) -> None:
+    """All that torchvision says is that the download failed."""
+    module, make = SETS[name]
+    make(site)
+    root = tmp_path / "data"
+    module(str(root)).prepare_data()
+    site.close()
+    for path in root.rglob("*"):  # as they were put there by hand
+        if path.is_file() and path.suffix != Path(file).suffix:
+            path.unlink()
+    (root / file).write_bytes((root / file).read_bytes()[:123])
+    found = f"{file} (123 bytes)"
+    refused(module(str(root)).prepare_data, module, root, found, "delete one that was cut off or damaged", "by hand")
