@@ -25,6 +25,8 @@ from typing import Any
 import torch
 import torch._inductor.config
 import torch.nn.functional as F
+from draw_errors import draw_errors
+from reproduce import TABLES
 from torch import Tensor
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
@@ -184,27 +186,12 @@ class Runs:
 
 def draw(path: Path) -> None:
     """The averaged weights' error of every run over the epochs."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     result = json.loads(path.read_text())
-    numbers = sorted({labels for labels, _ in result["members (labels, seed)"]})
-    figure, axes = plt.subplots(1, len(numbers), figsize=(5 * len(numbers), 3.5), sharey=True, squeeze=False)
-    epochs = [point["epoch"] for point in result["curve"]]
-    for axis, labels in zip(axes[0], numbers, strict=True):
-        for i, (count, seed) in enumerate(result["members (labels, seed)"]):
-            if count == labels:
-                axis.semilogy(epochs, [point["averaged"][i] for point in result["curve"]], label=f"seed {seed}", lw=1)
-        axis.set(title=f"{labels} labels", xlabel="epoch", yticks=[100, 200, 500, 1000, 2000], ylim=(70, 3000))
-        axis.get_yaxis().set_major_formatter("{x:.0f}")
-        axis.minorticks_off()
-        axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel("wrong of 10,000 test digits")
-    axes[0][-1].legend(fontsize=7, ncols=2)
-    figure.tight_layout()
-    figure.savefig(path.with_suffix(".png"), dpi=90)
+    runs: dict[int, dict[str, list[tuple[int, float]]]] = {}
+    for i, (labels, seed) in enumerate(result["members (labels, seed)"]):
+        curve = [(point["epoch"], point["averaged"][i]) for point in result["curve"]]
+        runs.setdefault(labels, {})[f"seed {seed}"] = curve
+    draw_errors(path.with_suffix(".png"), runs, "wrong of 10,000 test digits", TABLES["table1"].paper)
 
 
 def main() -> None:

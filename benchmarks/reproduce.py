@@ -10,7 +10,8 @@ model, and with `--at_once` (table1) those of all numbers of labels. A run that 
 complete one is not repeated. Prints the wrong test images (in percent for table2 and svhn) of the averaged
 discriminator after the last epoch, mean and standard deviation over the seeds, and those of the ensemble of all
 `--seeds` (the mean of their class probabilities), beside the paper's, and keeps the raw numbers, with the error over
-the epochs, in benchmarks/results/TABLE.json. Nothing is chosen by the test set.
+the epochs, in benchmarks/results/TABLE.json, with a picture of it in TABLE_curves.png. Nothing is chosen by the
+test set.
 `--options` goes to the command line of `fit`, for example `--options="--trainer.precision=bf16-mixed --threads=1"`;
 with other options it is another run.
 """
@@ -31,6 +32,7 @@ from typing import Any, NamedTuple
 import torch
 import yaml
 from command import ROOT
+from draw_errors import draw_errors
 from error_curve import PROBABILITIES, ensemble_wrong, read_curve
 from labels_by_seed import seed_with
 
@@ -246,6 +248,7 @@ def main() -> None:
                 wrong = ensemble_wrong([(folder, i) for _, folder, i in cell])
                 kept = {"labels": number, "seeds": sorted(options.seeds), "options": options.options}
                 keep("ensembles", [kept | {"epochs": epochs, "wrong": wrong}], "labels", "seeds", "options")
+    draw(table, done, output.with_name(f"{output.stem}_curves.png"))
     print_table(table, done)
 
 
@@ -253,6 +256,20 @@ def same_epochs(runs: list[dict[str, Any]]) -> int | None:
     """The epochs of several runs, if they are equal: an ensemble has members of one age."""
     epochs = {r["epochs"] for r in runs}
     return epochs.pop() if len(runs) > 1 and len(epochs) == 1 else None
+
+
+def draw(table: Table, done: dict[str, Any], path: Path) -> None:
+    """The averaged weights' error of every run over the epochs; runs are named by what tells them apart."""
+    unit = 100 / table.test_images if table.percent else 1
+    curves: dict[int, dict[str, list[tuple[int, float]]]] = {}
+    every = [set(shlex.split(run["options"])) for run in done["runs"]]
+    shared = set.intersection(*every)
+    for run in done["runs"]:
+        own = [option for option in shlex.split(run["options"]) if option not in shared]
+        points = run["epoch, wrong with averaged weights, with the last weights"]
+        name = " ".join([f"seed {run['seed']}", *own])
+        curves.setdefault(run["labels"], {})[name] = [(epoch, wrong * unit) for epoch, wrong, _ in points]
+    draw_errors(path, curves, "% wrong" if table.percent else f"wrong of {table.test_images:,}", table.paper)
 
 
 def print_table(table: Table, done: dict[str, Any]) -> None:

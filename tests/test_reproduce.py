@@ -42,6 +42,7 @@ def test_all_numbers_of_labels_train_at_once(real_data: Path, tmp_path: Path) ->
     done = reproduce(tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
     kept = json.loads((tmp_path / "table.json").read_text())
+    assert (tmp_path / "table_curves.png").read_bytes().startswith(b"\x89PNG")
     runs = {(run["labels"], run["seed"]): run["wrong"] for run in kept["runs"]}
     assert list(runs) == [(20, 2), (20, 1), (200, 2), (200, 1)]
     assert len(set(runs.values())) == 4
