@@ -26,7 +26,7 @@ import torch
 import torch._inductor.config
 import torch.nn.functional as F
 from draw_errors import draw_errors
-from reproduce import TABLES
+from paper_tables import TABLES
 from torch import Tensor
 from torchvision.datasets.mnist import read_image_file, read_label_file
 

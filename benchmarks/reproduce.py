@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -35,41 +36,7 @@ from command import ROOT
 from draw_errors import draw_errors
 from error_curve import PROBABILITIES, ensemble_wrong, read_curve
 from labels_by_seed import seed_with
-
-
-class Table(NamedTuple):
-    """An experiment, its number of test images, and the paper's mean and standard deviation by number of labels."""
-
-    config: str
-    test_images: int
-    percent: bool
-    paper: dict[int, tuple[float, float]]
-    ensemble: dict[int, tuple[float, float]]  # of ten
-
-
-TABLES = {
-    "table1": Table(
-        "mnist_ssl",
-        10_000,
-        False,
-        {20: (1677, 452), 50: (221, 136), 100: (93, 6.5), 200: (90, 4.2)},
-        {20: (1134, 445), 50: (142, 96), 100: (86, 5.6), 200: (81, 4.3)},
-    ),
-    "table2": Table(
-        "cifar10_ssl",
-        10_000,
-        True,
-        {1000: (21.83, 2.01), 2000: (19.61, 2.09), 4000: (18.63, 2.32), 8000: (17.72, 1.82)},
-        {1000: (19.22, 0.54), 2000: (17.25, 0.66), 4000: (15.59, 0.47), 8000: (14.87, 0.89)},
-    ),
-    "svhn": Table(
-        "svhn_ssl",
-        26_032,
-        True,
-        {500: (18.44, 4.8), 1000: (8.11, 1.3), 2000: (6.16, 0.58)},
-        {1000: (5.88, 1.0)},
-    ),
-}
+from paper_tables import TABLES, Table
 
 
 class Member(NamedTuple):
@@ -143,6 +110,8 @@ def train(table: Table, group: list[Member], options: argparse.Namespace) -> lis
             csv.writer(file).writerow([round(time.perf_counter() - start)])
     elif not is_newer(run / PROBABILITIES, checkpoint):  # cut off between training and test
         call(["test", f"--ckpt_path={checkpoint}", *where], folder)
+    kept = folder / "seconds.csv"  # none where this process was killed before its run ended
+    seconds = [int(row[0]) for row in csv.reader(kept.open())] if kept.is_file() else []
     results = []
     for i, member in enumerate(group):
         errors = read_curve(run, i)
@@ -151,7 +120,7 @@ def train(table: Table, group: list[Member], options: argparse.Namespace) -> lis
             "seed": member.seed,
             "epochs": errors[-1][0],
             "wrong": errors[-1][1],
-            "seconds": [int(row[0]) for row in csv.reader((folder / "seconds.csv").open())],
+            "seconds": seconds,
             "options": options.options,
             "torch": torch.__version__,
             "epoch, wrong with averaged weights, with the last weights": errors,
@@ -176,16 +145,31 @@ def is_newer(path: Path, than: Path) -> bool:
 def call(command: list[str], folder: Path) -> None:
     """Run the command line, whose output is appended to ``log.txt``."""
     whole = [sys.executable, "-m", "lit_improved_gan", *command]
+    print(f"{command[0]}: see {folder / 'log.txt'}", file=sys.stderr, flush=True)
     with open(folder / "log.txt", "a+") as log:
         start = log.tell()
-        done = subprocess.run(
-            whole, stdout=log, stderr=subprocess.STDOUT, check=False, env={**environ(), "PYTHONUNBUFFERED": "1"}
-        )
+        done = subprocess.Popen(whole, stdout=log, stderr=subprocess.STDOUT, env={**environ(), "PYTHONUNBUFFERED": "1"})
+        try:
+            done.wait()
+        except KeyboardInterrupt as stop:  # the run saves its state, and ends
+            if isinstance(stop, Terminated):
+                done.terminate()
+            done.wait()
+            raise
         log.seek(start)
         _, error, why = log.read().rpartition("error: ")
     if done.returncode:
         said = f"\n{error}{why.strip()}" if error else ""
         raise SystemExit(f"{shlex.join(whole)}\nended with {done.returncode}: see {folder / 'log.txt'}{said}")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which the run below has not got, unlike a Ctrl-C."""
+
+
+def terminate(*_: Any) -> None:
+    """Raise it."""
+    raise Terminated
 
 
 def environ() -> dict[str, str]:
@@ -212,8 +196,16 @@ def main() -> None:
     options = parser.parse_args()
     table = TABLES[options.table]
     labels = options.labels or list(table.paper)
-    if any(number < 10 or number % 10 for number in labels):
-        parser.error(f"--labels should be multiples of 10, as many for each of ten classes. Found {labels}.")
+    most = 10 * table.smallest_class
+    if any(not 10 <= number <= most or number % 10 for number in labels):
+        parser.error(
+            f"--labels should be multiples of 10 up to {most}, as many for each of ten classes. Found {labels}."
+        )
+    for name in "epochs", "every_n_epochs", "save_every_n_epochs":
+        if (value := getattr(options, name)) is not None and value < 1:
+            parser.error(f"--{name} should be 1 or more. Found {value}.")
+    if min(options.seeds) < 0:
+        parser.error(f"--seeds should be 0 or more. Found {options.seeds}.")
     for name, values in ("labels", labels), ("seeds", options.seeds):
         if len(set(values)) < len(values):
             parser.error(f"--{name} should be different from each other. Found {values}.")
@@ -226,6 +218,12 @@ def main() -> None:
     if options.at_once and not all(0 <= seed < 1000 for seed in options.seeds):
         parser.error(f"--at_once needs --seeds in 0..999. Found {options.seeds}.")
     output = options.output or ROOT / "benchmarks" / "results" / f"{options.table}.json"
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--output {output}: its folder cannot be made: {error.strerror}.")
+    if output.is_dir() or not os.access(output if output.exists() else output.parent, os.W_OK):
+        parser.error(f"--output {output} cannot be written.")
     done: dict[str, Any] = {"runs": []}
     if output.is_file():
         done = json.loads(output.read_text())
@@ -277,12 +275,14 @@ def print_table(table: Table, done: dict[str, Any]) -> None:
     unit = 100 / table.test_images if table.percent else 1
     print("| labels | options | seeds | epochs | ours | the paper | ensemble of | ours | the paper, of 10 |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for labels, with_options in sorted({(r["labels"], r["options"]) for r in done["runs"]}):
-        runs = [r for r in done["runs"] if (r["labels"], r["options"]) == (labels, with_options)]
+    names = "labels", "options", "epochs"
+    for row in sorted({tuple(r[name] for name in names) for r in done["runs"]}):
+        runs, ensembles = (
+            [r for r in done.get(kind, []) if tuple(r[name] for name in names) == row] for kind in ("runs", "ensembles")
+        )
+        labels, with_options, epochs = row
         wrong = [r["wrong"] * unit for r in runs]
         spread = f" +- {statistics.stdev(wrong):.2f}" if len(wrong) > 1 else ""
-        epochs = sorted({r["epochs"] for r in runs})
-        ensembles = [r for r in done.get("ensembles", []) if (r["labels"], r["options"]) == (labels, with_options)]
         largest = max(ensembles, key=lambda r: len(r["seeds"]), default=None)
         size, error = (len(largest["seeds"]), f"{largest['wrong'] * unit:.2f}") if largest else ("", "")
         single, ten = (
@@ -294,4 +294,8 @@ def print_table(table: Table, done: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted: the same command goes on where it was") from None

@@ -1,8 +1,11 @@
 """The benchmark that makes the paper's semi-supervised tables."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from lit_improved_gan import MNISTDataModule
 sys.path.append(str(ROOT / "benchmarks"))
 
 from labels_by_seed import LabelsBySeed, seed_with
+from paper_tables import TABLES
 from reproduce import main
 
 
@@ -64,6 +68,12 @@ def test_all_numbers_of_labels_train_at_once(real_data: Path, tmp_path: Path) ->
     [
         (["table1", "--labels", "25"], "--labels should be multiples of 10"),
         (["table1", "--labels", "0"], "--labels should be multiples of 10"),
+        (["table1", "--labels", "60000"], "--labels should be multiples of 10 up to 54210"),
+        (["table1", "--epochs", "0"], "--epochs should be 1 or more. Found 0"),
+        (["table1", "--every_n_epochs", "0"], "--every_n_epochs should be 1 or more. Found 0"),
+        (["table1", "--seeds", "-1"], "--seeds should be 0 or more. Found [-1]"),
+        (["table1", "--output", "."], "--output . cannot be written"),
+        (["table1", "--output", "/dev/null/below/table.json"], "its folder cannot be made"),
         (["table1", "--seeds", "0", "1", "0"], "--seeds should be different from each other. Found [0, 1, 0]"),
         (["table1", "--labels", "20", "20"], "--labels should be different from each other"),
         (["table1", "--side_by_side"], "--side_by_side needs two --seeds"),
@@ -94,3 +104,50 @@ def test_what_a_run_says_is_said(tmp_path: Path) -> None:
         assert f"could not be read from {str(missing)!r}" in done.stderr
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "table.json").exists()
+
+
+def test_the_sizes_of_classes(real_data: Path) -> None:
+    data = MNISTDataModule(root=str(real_data), download=False)
+    data.setup()
+    assert data.training_set is not None
+    assert data.training_set.labels.bincount().min() == TABLES["table1"].smallest_class
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_saves_its_state_and_goes_on(real_data: Path, tmp_path: Path, number: int) -> None:
+    arguments = [
+        "table1", "--labels=20", "--seeds=1", "--epochs=2", f"--data={real_data}", "--every_n_epochs=1", "--device=cpu",
+        "--options=--threads=1 --trainer.limit_train_batches=40", "--runs", str(tmp_path / "runs"),
+        "--output", str(tmp_path / "new" / "table.json"),
+    ]  # fmt: skip
+    command = [sys.executable, str(ROOT / "benchmarks" / "reproduce.py"), *arguments]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for _ in range(600):
+        if list((tmp_path / "runs").rglob("metrics.csv")):
+            break
+        time.sleep(0.1)
+    if number == signal.SIGINT:  # as a terminal sends it
+        os.killpg(first.pid, number)
+    else:
+        os.kill(first.pid, number)
+    said = first.communicate(timeout=60)[1]
+    assert first.returncode == 1
+    assert "interrupted: the same command goes on where it was" in said
+    assert "Traceback" not in said
+    (checkpoint,) = (tmp_path / "runs").rglob("last.ckpt")
+    done = torch.load(checkpoint, weights_only=True)["global_step"]
+    assert 0 < done < 80
+    if number == signal.SIGINT:  # one of the two will do for the rest
+        return
+
+    (log,) = (tmp_path / "runs").rglob("log.txt")
+    (log.parent / "seconds.csv").unlink(missing_ok=True)  # as where this process was killed
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    kept = json.loads((tmp_path / "new" / "table.json").read_text())["runs"]
+    assert [(run["labels"], run["seed"], run["epochs"]) for run in kept] == [(20, 1, 2)]
+    (log.parent / "seconds.csv").unlink()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    shorter = [argument.replace("--seeds=1", "--seeds=2").replace("--epochs=2", "--epochs=1") for argument in command]
+    table = subprocess.run(shorter, capture_output=True, text=True, check=False).stdout
+    rows = [line.split(" | ")[2:4] for line in table.splitlines()[2:]]
+    assert rows == [["1", "1"], ["1", "2"]]  # no mean of runs of other lengths

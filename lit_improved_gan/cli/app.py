@@ -13,9 +13,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import CSVLogger
 
 from lit_improved_gan.callbacks import GracefulInterrupt, RunProgress
-from lit_improved_gan.cli.checkpoint import changed_data, check_left_to_do, check_overridden, read_checkpoint
+from lit_improved_gan.cli.checkpoint import check_left_to_do, check_overridden, read_checkpoint
 from lit_improved_gan.cli.config_files import config_files
 from lit_improved_gan.cli.errors import OneMessage, UserError
+from lit_improved_gan.cli.going_on import changes
 from lit_improved_gan.cli.last_words import LastWords
 from lit_improved_gan.cli.lock import Lock
 from lit_improved_gan.cli.loggers import RunCSVLogger, close
@@ -110,7 +111,8 @@ class App(LightningCLI):
         try:
             super().parse_arguments(parser, args)
         except UserError as error:
-            raise UserError(f"{error}{where(str(error), self.args)}") from error
+            bare = ". Give an experiment: -c configs/digits.yaml." if "arguments are required" in str(error) else ""
+            raise UserError(f"{error}{where(str(error), self.args)}{bare}") from error
         options = self.options
         if options["name"] is None:
             options["name"] = self.names[0] if self.names else "run"
@@ -139,8 +141,8 @@ class App(LightningCLI):
         if seed not in (None, options["seed_everything"]):
             say(f"The run goes on with its own seed {seed}, not with --seed_everything {options['seed_everything']}.")
             options["seed_everything"] = seed
-        for change in changed_data(given["fit"]["data"], checkpoint):
-            say(f"The run goes on with other data: {change}.")
+        for change in changes(given["fit"], checkpoint, Path(path), self.args):
+            say(change)
         trainer = options["trainer"]
         check_left_to_do(trainer, checkpoint, path)
         if trainer["max_epochs"] not in (None, -1) and trainer["max_steps"] != -1:

@@ -10,7 +10,7 @@ import torch
 from lit_improved_gan.cli.errors import UserError
 from lit_improved_gan.cli.signatures import is_default
 
-__all__ = ["changed_data", "check_left_to_do", "check_overridden", "read_checkpoint"]
+__all__ = ["check_left_to_do", "check_overridden", "read_checkpoint"]
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -75,16 +75,6 @@ def check_overridden(options: dict[str, Any], checkpoint: dict[str, Any], path: 
             + "\n  ".join(differences)
             + "\nLeave these out to go on with the checkpoint, or leave out --ckpt_path to start anew."
         )
-
-
-def changed_data(data: dict[str, Any], checkpoint: dict[str, Any]) -> list[str]:
-    """A line for each option of the data that is not what it was when the checkpoint was saved."""
-    given, saved = data.get("init_args", {}), checkpoint.get("datamodule_hyper_parameters", {})
-    return [
-        f"--data.{name} {given[name]}, was {saved[name]}"
-        for name in given
-        if saved.get(name, given[name]) != given[name]
-    ]
 
 
 def check_left_to_do(trainer: dict[str, Any], checkpoint: dict[str, Any], path: Path | str) -> None:

@@ -23,7 +23,7 @@ def check_options(subcommand: str, options: Any) -> None:
     if options["threads"] is not None and not 1 <= options["threads"] <= _MOST_THREADS:
         raise UserError(f"--threads should be 1 to {_MOST_THREADS}. Found {options['threads']}.")
     seed = options["seed_everything"]
-    if seed is None or not 0 <= seed < 1 << 32:
+    if seed is None or isinstance(seed, bool) or not 0 <= seed < 1 << 32:
         raise UserError(f"--seed_everything should be in 0..{(1 << 32) - 1}. Found {seed}.")
     if trainer["default_root_dir"] is not None:
         raise UserError("--trainer.default_root_dir: a run has a directory of its own. Give its parent as --runs.")

@@ -66,10 +66,17 @@ class ArrayDataModule(ImageDataModule):
         for part in ("train", "test"):
             images, labels = arrays[f"{part}_x"], arrays[f"{part}_y"]
             if images.dtype != np.uint8:
-                raise ValueError(f"{where}: `{part}_x` should be uint8 in 0..255. Found {images.dtype}.")
-            if images.ndim not in {3, 4} or (part == "train" and not len(images)):
+                raise ValueError(
+                    f"{where}: `{part}_x` should be uint8 in 0..255. Found {images.dtype}: scale and convert it."
+                )
+            if images.ndim not in {3, 4} or not len(images):
                 raise ValueError(
                     f"{where}: `{part}_x` should be (N, C, H, W) or (N, H, W), N >= 1. Found {images.shape}."
+                )
+            if images.ndim == 4 and images.shape[3] in {1, 3} and images.shape[1] > images.shape[3]:
+                raise ValueError(
+                    f"{where}: `{part}_x` should be (N, C, H, W). Found {images.shape}, with the channels last: save "
+                    f"{part}_x.transpose(0, 3, 1, 2)."
                 )
             if labels.ndim != 1 or labels.dtype.kind not in "iu":
                 raise ValueError(
@@ -79,6 +86,11 @@ class ArrayDataModule(ImageDataModule):
                 raise ValueError(
                     f"{where} should hold a class for each image. Found {[len(images), len(labels)]} of the {part} set."
                 )
+        if arrays["train_x"].shape[1:] != arrays["test_x"].shape[1:]:
+            raise ValueError(
+                f"{where}: `train_x` and `test_x` should have images of one shape. Found {arrays['train_x'].shape[1:]} "
+                f"and {arrays['test_x'].shape[1:]}: resize those of one part."
+            )
         return arrays
 
 

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_improved_gan.data.images import Images, check_images, gather, to_float
-from lit_improved_gan.data.labels import labelled_rows
+from lit_improved_gan.data.labels import check_every_class, labelled_rows
 from lit_improved_gan.data.streams import BatchDataset, BatchSampler, Stream
 from lit_improved_gan.data.training_batches import Rows, TrainingBatches, fits
 from lit_improved_gan.seeding import current_seed, permutation
@@ -190,11 +190,8 @@ class ImageDataModule(LightningDataModule, ABC):
                 f"takes no labels. Found labels_per_class={self.labels_per_class}: leave it out, or train by a "
                 "SemiSupervisedGAN (configs/technique/semi_supervised.yaml)."
             )
-        if "labelled" in (wanted or ["labelled"]) and not (self._training_set().labels >= 0).any():
-            raise ValueError(
-                f"{type(self).__name__} should have training images with a label: `labelled` batches are asked for. "
-                "Found none; all labels are -1."
-            )
+        if "labelled" in (wanted or ["labelled"]):
+            check_every_class(type(self).__name__, self._training_set().labels, self.num_classes)
         assert self.order_seed is not None  # setup has set it
         members = [(seed, seed) for seed in self.seeds] if self.seeds else [(self.label_seed, self.order_seed)]
         streams = {
@@ -204,6 +201,9 @@ class ImageDataModule(LightningDataModule, ABC):
             ]
             for name in wanted or ["labelled"]
         }
+        if {"labelled", "unlabelled"} <= streams.keys():
+            each = f", for each of {len(members)} seeds" if len(members) > 1 else ""
+            rank_zero_info(f"{len(streams['labelled'][0].rows):,} of {n:,} training images have labels{each}.")
         main = "unlabelled" if "unlabelled" in streams else "labelled"
         size, available = wanted.get(main, 1) * self.batch_size * world, len(streams[main][0].rows)
         length = available // size

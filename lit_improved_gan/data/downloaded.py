@@ -56,7 +56,9 @@ class DownloadedDataModule(ImageDataModule):
             there = ", ".join(f"{path.relative_to(root)} ({path.stat().st_size:,} bytes)" for path in paths)
             delete = f"Of its files there are {there}: delete one that was cut off or damaged. " if there else ""
             if download:
-                remedy = "Put its files there by hand where there is no network, in torchvision's layout"
+                remedy = (
+                    f"Put {' or '.join(self.files)} there by hand where there is no network, in torchvision's layout"
+                )
             elif self.download:
                 remedy = "Call `prepare_data` before `setup`, as the Trainer does, or set `root` to where it is"
             else:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lit_improved_gan.seeding import permutation
 
-__all__ = ["labelled_rows"]
+__all__ = ["check_every_class", "labelled_rows"]
 
 
 def labelled_rows(labels: Tensor, num_classes: int, count: int, seed: int, released: bool = False) -> Tensor:
@@ -40,6 +40,31 @@ def labelled_rows(labels: Tensor, num_classes: int, count: int, seed: int, relea
         )
     shuffled = _released_order(len(labels), seed) if released else permutation(len(labels), seed, "labelled subset")
     return torch.cat([shuffled[labels[shuffled] == k][:count] for k in range(num_classes)])
+
+
+def check_every_class(name: str, labels: Tensor, num_classes: int) -> None:
+    """Check that each class has a training image with a label.
+
+    Args:
+        name: of the DataModule.
+        labels: classes 0..num_classes-1 of the training set, or -1 where unknown, ``(N,)``, int64.
+        num_classes: K.
+
+    Raises:
+        ValueError: one has none; it is named.
+    """
+    sizes = torch.bincount(labels[labels >= 0], minlength=num_classes)
+    if not sizes.any():
+        raise ValueError(
+            f"{name} should have training images with a label: `labelled` batches are asked for. "
+            "Found none; all labels are -1."
+        )
+    if not sizes.all():
+        raise ValueError(
+            f"{name} should have training images with a label of each of its {num_classes} classes. Found none of "
+            f"{(sizes == 0).nonzero().flatten().tolist()[:10]}: label some, hold out less by `val_size`, or number the "
+            "classes that there are from 0."
+        )
 
 
 def _released_order(n: int, seed: int) -> Tensor:

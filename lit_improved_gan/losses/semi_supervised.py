@@ -77,10 +77,36 @@ class SemiSupervisedLoss(nn.Module):
     def forward(
         self, labelled_logits: Tensor, labels: Tensor, unlabelled_logits: Tensor, fake_logits: Tensor
     ) -> SemiSupervisedTerms:
-        """Compute the loss from K logits each of labelled, unlabelled and generated images, and the labels ``(N,)``."""
+        """Compute the loss.
+
+        Args:
+            labelled_logits: of the labelled images, ``(N, K)``.
+            labels: their classes, ``(N,)``, int64 in 0..K-1.
+            unlabelled_logits: of the unlabelled images, ``(M, K)``.
+            fake_logits: of the generated ones, ``(M', K)``.
+
+        Raises:
+            ValueError: they are no logits of the same K, one of them is empty, or there is no label for each.
+        """
+        _check_logits(labelled_logits=labelled_logits, unlabelled_logits=unlabelled_logits, fake_logits=fake_logits)
+        if labels.shape != labelled_logits.shape[:1]:
+            raise ValueError(
+                "Parameter `labels` of SemiSupervisedLoss should be the class of each labelled image, "
+                f"({len(labelled_logits)},). Found {tuple(labels.shape)}."
+            )
         labelled_logits = wide(labelled_logits)
         supervised = F.cross_entropy(labelled_logits, labels)
         unsupervised = 0.5 * discriminator_loss(
             real_logit(unlabelled_logits), real_logit(fake_logits), self.real_target
         )
         return SemiSupervisedTerms(supervised + self.unlabelled_weight * unsupervised, supervised, unsupervised)
+
+
+def _check_logits(**logits: Tensor) -> None:
+    classes: int | None = None
+    for name, value in logits.items():
+        found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        if not isinstance(value, Tensor) or value.dim() != 2 or not len(value) or classes not in (None, value.shape[1]):
+            wanted = f"logits (N, {classes or 'K'}), N >= 1"
+            raise ValueError(f"Parameter `{name}` of SemiSupervisedLoss should be {wanted}. Found {found}.")
+        classes = value.shape[1]

@@ -158,6 +158,12 @@ def check_discriminator(network: nn.Module, images: Tensor, outputs: int | None)
     Raises:
         ValueError: it does not.
     """
+    shape = getattr(network, "image_shape", None)
+    if isinstance(shape, (tuple, list)) and tuple(shape) != tuple(images.shape[1:]):
+        raise ValueError(
+            f"Parameter `discriminator`: {type(network).__name__} should take images of shape "
+            f"(N, {', '.join(map(str, images.shape[1:]))}). Found image_shape={list(shape)}: set its image_shape."
+        )
     try:
         with evaluating(network):
             output = network(images)

@@ -69,6 +69,24 @@ def test_other_data_on_resuming_are_said(run, trained, tmp_path) -> None:
     }
 
 
+def test_other_data_of_a_config_file_are_refused_on_resuming(run, tmp_path) -> None:
+    limits = ["--trainer.max_steps=4", "--trainer.limit_train_batches=3"]
+    assert run(*FIT, *SMALL, *limits, "--data.labels_per_class=3").status == 0
+    folder = tmp_path / "runs/digits/0"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    again = (*FIT, *SMALL, "--ckpt_path=last", "--trainer.max_steps=6")
+    result = run(*again)
+    expect(
+        result, "would go on with other data", "--data.labels_per_class 5, was 3", "Give --data.labels_per_class=3 to"
+    )
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    result = run(*again, "--data.labels_per_class=3")
+    assert result.status == 0, result.err
+    assert "other data" not in result.out
+    assert "goes on with --trainer.limit_train_batches None, was 3" in result.out
+    assert "--trainer.max_steps" not in result.out  # given
+
+
 @pytest.mark.parametrize("subcommand", ["validate", "test", "predict"])
 def test_nothing_but_fit_runs_without_a_checkpoint(run, tmp_path, subcommand: str) -> None:
     expect(run(subcommand, "-c", "configs/digits.yaml"), f"`{subcommand}` needs --ckpt_path")

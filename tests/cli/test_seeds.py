@@ -74,10 +74,11 @@ def test_members_are_what_each_seed_alone_becomes(run, tmp_path, experiment: str
             assert f"\n  seed {seed}: {error}\n" in together.out
 
 
-def test_the_result_is_said_and_test_and_validate_repeat_it(run, tmp_path) -> None:
+def test_the_result_is_said_and_test_and_validate_repeat_it(run, tmp_path, caplog) -> None:
     result = run(*FIT, "--seeds=[3,1]")
     assert result.status == 0, result.err
     pattern = r"test error: ([\d.]+) %\n  seed 3: ([\d.]+) %\n  seed 1: ([\d.]+) %\n  their ensemble: ([\d.]+) %\n"
+    assert "50 of 997 training images have labels, for each of 2 seeds." in caplog.text
     said = re.search(pattern, result.out)
     mean, *each, _ = map(float, said.groups())
     assert mean == pytest.approx(sum(each) / 2, abs=0.006)

@@ -143,13 +143,37 @@ def test_wrong_arrays(write, part: str, key: str, value: Any, words: list[str]) 
     refused(path, "`path`", path, *words)
 
 
-def test_no_training_image(write) -> None:
-    path = write(train_x=GREY[:0], train_y=LABELS[:0])
-    refused(path, "`path`", path, "N >= 1", "(0, 4, 6)")
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_no_image(write, part: str) -> None:
+    path = write(**{f"{part}_x": GREY[:0], f"{part}_y": LABELS[:0]})
+    refused(path, "`path`", path, f"`{part}_x`", "N >= 1", "(0, 4, 6)")
 
 
 def test_test_images_of_another_size(write) -> None:
-    refused(write(test_x=GREY[:5, :3]), "the test images should be (1, 4, 6)", "(1, 3, 6)")
+    refused(write(test_x=GREY[:5, :3]), "images of one shape. Found (4, 6) and (3, 6)")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_that_come_last(write, channels: int) -> None:
+    last = np.repeat(GREY[..., None], channels, 3)
+    refused(write(last), f"Found (12, 4, 6, {channels}), with the channels last: save train_x.transpose(0, 3, 1, 2)")
+    data = ArrayDataModule(write(last.transpose(0, 3, 1, 2)))
+    assert data.image_shape == (channels, 4, 6)
+
+
+def test_a_class_without_a_label(write) -> None:
+    """An unlabelled stream needs none; where labels are asked for, each class needs one."""
+    unknown = np.where(LABELS == 1, -1, LABELS)
+    for options, words in [
+        ({"num_classes": 3}, ["label of each of its 3 classes. Found none of [1]: label some"]),
+        ({"num_classes": 3, "val_size": 7}, ["of each of its 3 classes. Found none of [", "1", "`val_size`"]),
+    ]:
+        data = ArrayDataModule(write(train_y=unknown), batch_size=1, **options)
+        data.setup()
+        with pytest.raises(ValueError, match="ArrayDataModule") as error:
+            data.train_dataloader()
+        for word in words:
+            assert word in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +181,7 @@ def test_test_images_of_another_size(write) -> None:
     [
         ({"train_y": LABELS - 2}, ["training labels", "-1..0", "-2..0"]),
         ({"test_y": LABELS[:5] + 1}, ["test labels", "0..2", "1..3"]),
-        ({"test_y": LABELS[:5] - 1}, ["test labels", "0..2", "-1..1"]),
+        ({"test_y": LABELS[:5] - 1}, ["test labels", "0..2", "-1..1", "leave out test images of no known class"]),
     ],
 )
 def test_classes_out_of_range(write, changes: dict[str, Any], words: list[str]) -> None:

@@ -174,13 +174,13 @@ def svhn(site: Site) -> tuple[Arrays, Arrays]:
     return train, test
 
 
-LABELLED, UNLABELLED = 12, 5
+LABELLED, UNLABELLED = 22, 5
 
 
 def stl10(site: Site) -> tuple[Arrays, Arrays]:
     """Red, green and blue, column after column; classes 1..10; images without a class in a file of their own."""
     pixels = images(LABELLED + UNLABELLED, (3, 96, 96))
-    train = (pixels, np.array([*range(10), 3, 0] + [-1] * UNLABELLED))
+    train = (pixels, np.array([*range(10), *range(10), 3, 0] + [-1] * UNLABELLED))
     test = (images(3, (3, 96, 96)), np.array([6, 9, 0]))
     rows = flat(pixels, lambda c, y, x: 96 * 96 * c + 96 * x + y)
     files = {
@@ -317,13 +317,13 @@ def test_unlabelled_images_of_stl10_are_in_the_unlabelled_stream_alone(site: Sit
 
 def test_labels_per_class_of_stl10_are_labelled_images(site: Site, tmp_path: Path) -> None:
     stl10(site)
-    data = STL10DataModule(str(tmp_path / "data"), labels_per_class=1)
+    data = STL10DataModule(str(tmp_path / "data"), labels_per_class=2)
     data.prepare_data()
     data.setup()
     assert data.training_set is not None
-    assert data.training_set.labels[data.labelled_rows()].tolist() == list(range(10))
-    with pytest.raises(ValueError, match=r"labels_per_class=2, and class 1 has 1"):
-        STL10DataModule(str(tmp_path / "data"), labels_per_class=2).setup()
+    assert data.training_set.labels[data.labelled_rows()].tolist() == [k for k in range(10) for _ in range(2)]
+    with pytest.raises(ValueError, match=r"labels_per_class=3, and class 1 has 2"):
+        STL10DataModule(str(tmp_path / "data"), labels_per_class=3).setup()
 
 
 # --- errors ---
@@ -359,9 +359,8 @@ def test_a_download_that_fails(site: Site, tmp_path: Path, name: str, why: str) 
         else:
             file.write_bytes(file.read_bytes()[:-9])
     said = {"no file": "404", "no server": "refused", "another file": "corrupted"}[why]
-    refused(
-        module(str(tmp_path / "data")).prepare_data, module, tmp_path / "data", said, "by hand", "torchvision's layout"
-    )
+    words = [said, f"Put {module.files[0]} ", "by hand", "torchvision's layout"]
+    refused(module(str(tmp_path / "data")).prepare_data, module, tmp_path / "data", *words)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from lit_improved_gan.types import DiscriminatorOutput
 def adversarial(real: Tensor, fake: Tensor) -> Tensor:
     """All losses of logits, added up in such a way that none can stand in for another."""
     one, other = DiscriminatorOutput(real, {}), DiscriminatorOutput(fake, {})
+    implicit = implicit_logits(real), torch.arange(3), implicit_logits(real)
     terms = [
         losses.AdversarialLoss(0.9)(one, other),
         losses.NonSaturatingLoss()(other),
@@ -32,7 +33,7 @@ def adversarial(real: Tensor, fake: Tensor) -> Tensor:
         losses.LeastSquaresDiscriminatorLoss(0.9)(one, other),
         losses.LeastSquaresGeneratorLoss()(other),
         SemiSupervisedLoss()(real, torch.arange(3), real, fake).total,
-        SemiSupervisedLoss(2.0, 0.9)(real, torch.arange(3), implicit_logits(real), implicit_logits(fake)).total,
+        SemiSupervisedLoss(2.0, 0.9)(*implicit, implicit_logits(fake)).total,
     ]
     return sum(term / (i + 1) for i, term in enumerate(terms))
 

@@ -1,5 +1,7 @@
 """The semi-supervised loss against the transcription, and what it promises."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from helpers.references import semi_supervised as transcription
 
 from lit_improved_gan import losses
 from lit_improved_gan.losses import SemiSupervisedLoss, implicit_logits
+from lit_improved_gan.types import DiscriminatorOutput
 
 RNG = np.random.default_rng(0)
 
@@ -141,3 +144,27 @@ def test_label_smoothing_leaves_the_supervised_term_alone() -> None:
 def test_values_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"`{name}`.*{value}"):
         SemiSupervisedLoss(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"labelled_logits": torch.zeros(0, 4), "labels": torch.zeros(0).long()}, ["`labelled_logits`", "(0, 4)"]),
+        ({"labelled_logits": torch.zeros(3)}, ["`labelled_logits`", "logits (N, K), N >= 1. Found (3,)"]),
+        ({"labels": torch.zeros(2).long()}, ["`labels`", "(3,). Found (2,)"]),
+        ({"unlabelled_logits": torch.zeros(5, 3)}, ["`unlabelled_logits`", "logits (N, 4), N >= 1. Found (5, 3)"]),
+        ({"fake_logits": DiscriminatorOutput(torch.zeros(5, 4), {})}, ["`fake_logits`", "DiscriminatorOutput"]),
+    ],
+)
+def test_what_are_no_logits_is_refused(changed: dict[str, Any], words: list[str]) -> None:
+    given = {
+        "labelled_logits": torch.zeros(3, 4),
+        "labels": torch.zeros(3).long(),
+        "unlabelled_logits": torch.zeros(5, 4),
+        "fake_logits": torch.zeros(6, 4),
+    }
+    SemiSupervisedLoss()(**given)
+    with pytest.raises(ValueError, match="of SemiSupervisedLoss should be") as error:
+        SemiSupervisedLoss()(**{**given, **changed})
+    for word in words:
+        assert word in str(error.value)

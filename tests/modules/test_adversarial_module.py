@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lit_improved_gan import GAN, DigitsDataModule, FeatureMatchingLoss, ReleasedAdam, SemiSupervisedGAN
 from lit_improved_gan.modules import preparation
-from lit_improved_gan.networks import MLPDiscriminator, MLPGenerator
+from lit_improved_gan.networks import ConvDiscriminator, MLPDiscriminator, MLPGenerator
 from lit_improved_gan.types import DiscriminatorOutput
 
 
@@ -245,7 +245,9 @@ def test_wrong_images_are_refused_before_any_update(images, found: str) -> None:
     [
         (nn.Linear(3, 3), MLPDiscriminator(num_outputs=1), "prior"),
         (MLPGenerator((1, 9, 9)), MLPDiscriminator(num_outputs=1), "image_shape"),
-        (MLPGenerator(), MLPDiscriminator((1, 9, 9), 1), "does not take images"),
+        (MLPGenerator(), MLPDiscriminator((1, 9, 9), 1), r"image_shape=\[1, 9, 9\]: set its"),
+        (MLPGenerator(), ConvDiscriminator((1, 16, 16), 1), r"of shape \(N, 1, 8, 8\). Found image_shape=\[1, 16"),
+        (MLPGenerator(), nn.Sequential(nn.Flatten(), nn.Linear(81, 1)), "does not take images"),
         (MLPGenerator(), nn.Flatten(0), "logits"),
     ],
 )
