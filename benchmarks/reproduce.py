@@ -158,6 +158,8 @@ def call(command: list[str], folder: Path) -> None:
             raise
         log.seek(start)
         _, error, why = log.read().rpartition("error: ")
+    if done.returncode in (130, 143):  # it alone got the signal
+        raise KeyboardInterrupt
     if done.returncode:
         said = f"\n{error}{why.strip()}" if error else ""
         raise SystemExit(f"{shlex.join(whole)}\nended with {done.returncode}: see {folder / 'log.txt'}{said}")

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_improved_gan.data.images import Images, check_images, gather, to_float
-from lit_improved_gan.data.labels import check_every_class, labelled_rows
+from lit_improved_gan.data.labels import check_labelled, labelled_rows
 from lit_improved_gan.data.streams import BatchDataset, BatchSampler, Stream
 from lit_improved_gan.data.training_batches import Rows, TrainingBatches, fits
 from lit_improved_gan.seeding import current_seed, permutation
@@ -191,7 +191,8 @@ class ImageDataModule(LightningDataModule, ABC):
                 "SemiSupervisedGAN (configs/technique/semi_supervised.yaml)."
             )
         if "labelled" in (wanted or ["labelled"]):
-            check_every_class(type(self).__name__, self._training_set().labels, self.num_classes)
+            labels, named = self._training_set().labels, "labelled" in wanted
+            check_labelled(type(self).__name__, labels, self.num_classes, every_class=named)
         assert self.order_seed is not None  # setup has set it
         members = [(seed, seed) for seed in self.seeds] if self.seeds else [(self.label_seed, self.order_seed)]
         streams = {

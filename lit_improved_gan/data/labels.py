@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lit_improved_gan.seeding import permutation
 
-__all__ = ["check_every_class", "labelled_rows"]
+__all__ = ["check_labelled", "labelled_rows"]
 
 
 def labelled_rows(labels: Tensor, num_classes: int, count: int, seed: int, released: bool = False) -> Tensor:
@@ -42,16 +42,17 @@ def labelled_rows(labels: Tensor, num_classes: int, count: int, seed: int, relea
     return torch.cat([shuffled[labels[shuffled] == k][:count] for k in range(num_classes)])
 
 
-def check_every_class(name: str, labels: Tensor, num_classes: int) -> None:
-    """Check that each class has a training image with a label.
+def check_labelled(name: str, labels: Tensor, num_classes: int, every_class: bool) -> None:
+    """Check that there are training images with a label.
 
     Args:
         name: of the DataModule.
         labels: classes 0..num_classes-1 of the training set, or -1 where unknown, ``(N,)``, int64.
         num_classes: K.
+        every_class: whether of each class.
 
     Raises:
-        ValueError: one has none; it is named.
+        ValueError: there are none, or none of a class, which is named.
     """
     sizes = torch.bincount(labels[labels >= 0], minlength=num_classes)
     if not sizes.any():
@@ -59,7 +60,7 @@ def check_every_class(name: str, labels: Tensor, num_classes: int) -> None:
             f"{name} should have training images with a label: `labelled` batches are asked for. "
             "Found none; all labels are -1."
         )
-    if not sizes.all():
+    if every_class and not sizes.all():
         raise ValueError(
             f"{name} should have training images with a label of each of its {num_classes} classes. Found none of "
             f"{(sizes == 0).nonzero().flatten().tolist()[:10]}: label some, hold out less by `val_size`, or number the "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,9 @@ def test_a_class_without_a_label(write) -> None:
     ]:
         data = ArrayDataModule(write(train_y=unknown), batch_size=1, **options)
         data.setup()
+        assert len(list(data.train_dataloader())) == 8 - options.get("val_size", 0)  # a module of no streams
+        module = SimpleNamespace(streams={"labelled": 1, "unlabelled": 1}, batches=0)
+        data.trainer = SimpleNamespace(world_size=1, global_rank=0, lightning_module=module)  # type: ignore[assignment]
         with pytest.raises(ValueError, match="ArrayDataModule") as error:
             data.train_dataloader()
         for word in words:
