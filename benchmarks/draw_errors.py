@@ -40,7 +40,8 @@ def draw_errors(
         axis.get_yaxis().set_major_formatter("{x:g}")
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+        short = max(map(len, runs[labels])) < 12  # names
+        axis.legend(fontsize=7, ncols=4 if short else 1, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     axes[0][0].set_ylabel(unit)
     figure.tight_layout()
     figure.savefig(path, dpi=90, bbox_inches="tight")

@@ -262,9 +262,9 @@ def draw(table: Table, done: dict[str, Any], path: Path) -> None:
     """The averaged weights' error of every run over the epochs; runs are named by what tells them apart."""
     unit = 100 / table.test_images if table.percent else 1
     curves: dict[int, dict[str, list[tuple[int, float]]]] = {}
-    every = [set(shlex.split(run["options"])) for run in done["runs"]]
-    shared = set.intersection(*every)
     for run in done["runs"]:
+        beside = [set(shlex.split(other["options"])) for other in done["runs"] if other["labels"] == run["labels"]]
+        shared = set.intersection(*beside)
         own = [option for option in shlex.split(run["options"]) if option not in shared]
         points = run["epoch, wrong with averaged weights, with the last weights"]
         name = " ".join([f"seed {run['seed']}", *own])

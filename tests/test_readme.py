@@ -151,10 +151,13 @@ def test_the_errors_on_mnist_are_the_committed_result() -> None:
 def test_the_error_in_bfloat16_is_the_committed_result() -> None:
     runs = json.loads((RESULTS / "table1_bfloat16.json").read_text())["runs"]
     assert {run["epochs"] for run in runs} == {300}
-    first, third = (run["wrong"] for run in runs)
+    wrong = {(run["labels"], run["seed"]): run["wrong"] for run in runs}
+    assert len(wrong) == len(runs) == 4
     text = " ".join((ROOT / "docs" / "semi-supervised.md").read_text().split())
-    assert f"the first of these ends at {first} wrong" in text
-    assert f"ends at {third} in bfloat16." in text
+    assert f"the first of these ends at {wrong[100, 1]} wrong" in text
+    assert f"ends at {wrong[100, 3]} in bfloat16." in text
+    assert f"with 50 labels {wrong[50, 1]} wrong (the paper: 221 +- 136)" in text
+    assert f"with 200 {wrong[200, 1]} wrong (90 +- 4.2)" in text
 
 
 def test_the_classifiers_of_mnist_are_the_committed_results() -> None:
