@@ -24,7 +24,6 @@ import os
 import shlex
 import signal
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -35,6 +34,7 @@ import yaml
 from command import ROOT
 from draw_errors import draw_errors
 from error_curve import PROBABILITIES, ensemble_wrong, read_curve
+from interruptible import call, terminate
 from labels_by_seed import seed_with
 from paper_tables import TABLES, Table
 
@@ -140,43 +140,6 @@ def is_complete(run: Path, epochs: int | None) -> bool:
 def is_newer(path: Path, than: Path) -> bool:
     """Whether a file is there, and was written after another."""
     return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime
-
-
-def call(command: list[str], folder: Path) -> None:
-    """Run the command line, whose output is appended to ``log.txt``."""
-    whole = [sys.executable, "-m", "lit_improved_gan", *command]
-    print(f"{command[0]}: see {folder / 'log.txt'}", file=sys.stderr, flush=True)
-    with open(folder / "log.txt", "a+") as log:
-        start = log.tell()
-        done = subprocess.Popen(whole, stdout=log, stderr=subprocess.STDOUT, env={**environ(), "PYTHONUNBUFFERED": "1"})
-        try:
-            done.wait()
-        except KeyboardInterrupt as stop:  # the run saves its state, and ends
-            if isinstance(stop, Terminated):
-                done.terminate()
-            done.wait()
-            raise
-        log.seek(start)
-        _, error, why = log.read().rpartition("error: ")
-    if done.returncode in (130, 143):  # it alone got the signal
-        raise KeyboardInterrupt
-    if done.returncode:
-        said = f"\n{error}{why.strip()}" if error else ""
-        raise SystemExit(f"{shlex.join(whole)}\nended with {done.returncode}: see {folder / 'log.txt'}{said}")
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which the run below has not got, unlike a Ctrl-C."""
-
-
-def terminate(*_: Any) -> None:
-    """Raise it."""
-    raise Terminated
-
-
-def environ() -> dict[str, str]:
-    """The environment of a run, which finds the callback of this folder."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")])}
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from lit_improved_gan.cli.errors import UserError
 from lit_improved_gan.cli.read_config import read_config
 
-__all__ = ["check_config_files", "config_files", "files_first", "option"]
+__all__ = ["check_config_files", "config_files", "files_first", "is_given", "option"]
 
 
 def option(args: list[str], *names: str) -> Iterator[str]:
@@ -21,6 +21,11 @@ def option(args: list[str], *names: str) -> Iterator[str]:
                 yield arg[len(name) + 1 :]
             elif short and arg.startswith(name):
                 yield arg[len(name) :]
+
+
+def is_given(args: list[str], *names: str) -> bool:
+    """Whether an option stands on the command line."""
+    return any(True for _ in option(args, *names))
 
 
 def config_files(args: list[str]) -> list[Path]:
@@ -89,12 +94,12 @@ def check_config_files(args: list[str]) -> None:
 
 
 def _check_options(args: list[str], owner: dict[str, Path]) -> None:
-    if "callbacks" in owner and any(True for _ in option(args, "--trainer.callbacks")):
+    if "callbacks" in owner and is_given(args, "--trainer.callbacks"):
         raise UserError(
             f"`--trainer.callbacks` would replace the callbacks of {owner['callbacks']}. Write "
             "`--trainer.callbacks+=...` to add to them."
         )
-    if any(True for _ in option(args, "--trainer")):
+    if is_given(args, "--trainer"):
         raise UserError("`--trainer` would replace all of the trainer's options. Give them as `--trainer.OPTION`.")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from lit_improved_gan.cli.config_files import option
+from lit_improved_gan.cli.config_files import is_given
 from lit_improved_gan.cli.errors import UserError
 from lit_improved_gan.cli.run_directory import run_directory_of
 
@@ -32,7 +32,7 @@ def changes(options: dict[str, Any], checkpoint: dict[str, Any], path: Path, arg
 def _changed_data(options: dict[str, Any], checkpoint: dict[str, Any], path: Path, args: list[str]) -> Iterator[str]:
     given, saved = options["data"].get("init_args", {}), checkpoint.get("datamodule_hyper_parameters", {})
     changed = [name for name in given if saved.get(name, given[name]) != given[name]]
-    unmeant = [name for name in changed if not _given(args, f"--data.{name}", f"--data.init_args.{name}")]
+    unmeant = [name for name in changed if not is_given(args, f"--data.{name}", f"--data.init_args.{name}")]
     if unmeant:
         lines = [f"--data.{name} {given[name]}, was {saved[name]}" for name in unmeant]
         again = " ".join(f"--data.{name}={saved[name]}" for name in unmeant)
@@ -53,9 +53,5 @@ def _changed_trainer(options: dict[str, Any], path: Path, args: list[str]) -> It
     had = yaml.safe_load(newest.read_text()).get("trainer", {})
     for name, value in options["trainer"].items():
         plain = not isinstance(value, (dict, list)) and not isinstance(had.get(name), (dict, list))
-        if plain and had.get(name, value) != value and not _given(args, f"--trainer.{name}"):
+        if plain and had.get(name, value) != value and not is_given(args, f"--trainer.{name}"):
             yield f"The run goes on with --trainer.{name} {value}, was {had[name]}."
-
-
-def _given(args: list[str], *names: str) -> bool:
-    return any(True for _ in option(args, *names))

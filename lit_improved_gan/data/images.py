@@ -56,12 +56,15 @@ def check_images(
             f"{tuple(data.labels.shape)}, {data.labels.dtype}: give each its class, as int64."
         )
     least = -1 if part == "training" else 0
-    if len(data.labels) and not least <= int(data.labels.min()) <= int(data.labels.max()) < num_classes:
-        only_unknown = part == "test" and int(data.labels.min()) == -1 and int(data.labels.max()) < num_classes
+    if not len(data.labels):
+        return
+    low, high = map(int, data.labels.aminmax())
+    if not least <= low <= high < num_classes:
+        only_unknown = part == "test" and low == -1 and high < num_classes
         remedy = "leave out test images of no known class" if only_unknown else "number the classes from 0"
         raise ValueError(
             f"{name}: the {part} labels should be in {least}..{num_classes - 1}, as there are {num_classes} classes. "
-            f"Found {int(data.labels.min())}..{int(data.labels.max())}: {remedy}, or set `num_classes`."
+            f"Found {low}..{high}: {remedy}, or set `num_classes`."
         )
 
 
